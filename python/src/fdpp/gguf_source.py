@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Reads models of architecture 'llama' from GGUF files.
+
+Two things differ from Hugging Face's layout. Rows of the query and key
+projections are stored so that rotary embedding acts on neighbours; they are
+put back to halves here. Quantised tensors are dequantised by gguf-py to
+float32, which holds their values exactly; --dtype may round them after."""
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import gguf
+import ml_dtypes
+import numpy as np
+
+from .config import LlamaConfig, checked
+from .errors import UserError
+from .tensors import Tensor, row_ranges
+
+_LAYER_NAMES = {
+    "attn_norm": "input_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "ffn_norm": "post_attention_layernorm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}
+
+_TOP_NAMES = {
+    "token_embd": "model.embed_tokens",
+    "output_norm": "model.norm",
+    "output": "lm_head",
+}
+
+# Divisors of the rotary frequencies (Llama 3.1 and later), no weight.
+_ROPE_FACTORS = "rope_freqs.weight"
+
+
+def read(path: Path) -> tuple[LlamaConfig, dict[str, Tensor], dict[str, bytes]]:
+    """Configuration, tensors under Hugging Face names, and companion files."""
+    reader = _open(path)
+    stored = {tensor.name: tensor for tensor in reader.tensors}
+    metadata = _Metadata(reader, path)
+    config = _config(metadata, stored)
+    tensors = {}
+    for tensor in reader.tensors:
+        if tensor.name != _ROPE_FACTORS:
+            name = _hf_name(tensor.name, path)
+            tensors[name] = _tensor(tensor, name, config, path)
+    return config, tensors, _companions(metadata)
+
+
+def _open(path: Path) -> gguf.GGUFReader:
+    if not path.is_file():
+        raise UserError(f"{path} does not exist")
+    try:
+        return gguf.GGUFReader(path)
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    # The reader checks little: a damaged file ends in whatever numpy raises.
+    except Exception:
+        raise UserError(f"{path} is truncated or not a GGUF file") from None
+
+
+class _Metadata:
+    """Typed access to the key/value pairs of architecture 'llama'."""
+
+    def __init__(self, reader: gguf.GGUFReader, path: Path):
+        self.reader = reader
+        self.path = path
+        architecture = self.value("general.architecture")
+        if architecture != "llama":
+            raise UserError(
+                f"{path}: architecture {architecture!r} is not supported, only 'llama'"
+            )
+
+    def value(self, key: str, default=None):
+        field = self.reader.fields.get(key)
+        return default if field is None else field.contents()
+
+    def number(self, key: str, default=None):
+        value = self.value(f"llama.{key}", default)
+        if not isinstance(value, (int, float)) or not 0 < value < math.inf:
+            what = "is missing" if value is None else f"is {value!r}"
+            raise UserError(f"{self.path}: metadata llama.{key} {what}")
+        return value
+
+
+def _config(metadata: _Metadata, stored: dict) -> LlamaConfig:
+    path = metadata.path
+    if metadata.value("split.count", 0) > 1:
+        raise UserError(f"{path} is one part of a split model, merge the parts first")
+    if metadata.value("llama.expert_count", 0):
+        raise UserError(f"{path}: mixtures of experts are not supported")
+    if "token_embd.weight" not in stored:
+        raise UserError(f"{path}: tensor token_embd.weight is missing")
+    hidden = metadata.number("embedding_length")
+    heads = metadata.number("attention.head_count")
+    head_dim = metadata.number("attention.key_length", hidden // heads)
+    for key in ("attention.value_length", "rope.dimension_count"):
+        if metadata.number(key, head_dim) != head_dim:
+            raise UserError(f"{path}: llama.{key} other than {head_dim} is not supported")
+    # Stored as float32: the shortest decimal is what config.json had.
+    eps = float(str(np.float32(metadata.number("attention.layer_norm_rms_epsilon"))))
+    config = LlamaConfig(
+        hidden_size=hidden,
+        intermediate_size=metadata.number("feed_forward_length"),
+        num_layers=metadata.number("block_count"),
+        num_heads=heads,
+        num_kv_heads=metadata.number("attention.head_count_kv", heads),
+        head_dim=head_dim,
+        vocab_size=int(stored["token_embd.weight"].shape[1]),
+        rms_norm_eps=eps,
+        rope_theta=float(metadata.number("rope.freq_base", 10000.0)),
+        rope_scaling=_rope_scaling(metadata, stored, head_dim),
+        max_position_embeddings=metadata.number("context_length"),
+        tie_word_embeddings="output.weight" not in stored,
+        attention_bias=_biased(stored, path, ("attn_q", "attn_k", "attn_v", "attn_output")),
+        mlp_bias=_biased(stored, path, ("ffn_gate", "ffn_up", "ffn_down")),
+    )
+    return checked(config, str(path))
+
+
+def _biased(stored: dict, path: Path, names: tuple[str, ...]) -> bool:
+    present = {f"blk.0.{name}.bias" in stored for name in names}
+    if len(present) > 1:
+        raise UserError(
+            f"{path}: biases on some of {', '.join(names)} but not all are not supported"
+        )
+    return present.pop()
+
+
+def _rope_scaling(metadata: _Metadata, stored: dict, head_dim: int) -> dict | None:
+    kind = metadata.value("llama.rope.scaling.type", "none")
+    if kind not in ("none", "linear"):
+        raise UserError(
+            f"{metadata.path}: rope scaling {kind!r} is not supported, only 'linear'"
+        )
+    factors = stored.get(_ROPE_FACTORS)
+    if kind == "linear":
+        if factors is not None:
+            raise UserError(f"{metadata.path}: linear rope scaling with {_ROPE_FACTORS}"
+                            " is not supported")
+        return {"rope_type": "linear", "factor": float(metadata.number("rope.scaling.factor"))}
+    if factors is None:
+        return None
+    values = np.asarray(factors.data, np.float32).ravel()
+    if values.size != head_dim // 2 or not (values > 0).all():
+        raise UserError(
+            f"{metadata.path}: tensor {_ROPE_FACTORS} must hold {head_dim // 2}"
+            " positive values"
+        )
+    return {"rope_type": "factors", "factors": [float(value) for value in values]}
+
+
+def _hf_name(name: str, path: Path) -> str:
+    stem, _, kind = name.rpartition(".")
+    if stem in _TOP_NAMES:
+        return f"{_TOP_NAMES[stem]}.{kind}"
+    parts = stem.split(".")
+    if len(parts) == 3 and parts[0] == "blk" and parts[2] in _LAYER_NAMES:
+        return f"model.layers.{parts[1]}.{_LAYER_NAMES[parts[2]]}.{kind}"
+    raise UserError(f"{path}: tensor {name} is no part of a Llama model")
+
+
+def _storage(tensor: gguf.ReaderTensor, path: Path) -> str:
+    """The initializer's type: the file's own, or f32 for quantised tensors."""
+    types = gguf.GGMLQuantizationType
+    plain = {types.F32: "f32", types.F16: "f16", types.BF16: "bf16"}
+    if tensor.tensor_type in plain:
+        return plain[tensor.tensor_type]
+    try:
+        gguf.dequantize(_rows(tensor)[:1], tensor.tensor_type)
+    except NotImplementedError:
+        raise UserError(
+            f"{path}: tensor {tensor.name} has type {tensor.tensor_type.name},"
+            " which gguf-py does not dequantise"
+        ) from None
+    return "f32"
+
+
+def _rows(tensor: gguf.ReaderTensor) -> np.ndarray:
+    """The stored data as a matrix; a vector is one row."""
+    return tensor.data.reshape(-1, tensor.data.shape[-1])
+
+
+def _half_rotation_rows(heads: int, rows: int) -> np.ndarray:
+    """For each row in Hugging Face's order, the row of the file: the file
+    has pair (i, i + D/2) of a head as neighbours 2i and 2i + 1."""
+    file_rows = np.arange(rows).reshape(heads, rows // heads // 2, 2)
+    return file_rows.swapaxes(1, 2).ravel()
+
+
+def _tensor(tensor: gguf.ReaderTensor, name: str, config: LlamaConfig, path: Path) -> Tensor:
+    shape = tuple(int(extent) for extent in reversed(tensor.shape))
+    dtype = _storage(tensor, path)
+    order = None
+    for part, heads in (("q_proj", config.num_heads), ("k_proj", config.num_kv_heads)):
+        if f".{part}." in name:
+            if shape[0] % (2 * heads):
+                raise UserError(f"{path}: tensor {tensor.name} has {shape[0]} rows, no"
+                                f" multiple of {2 * heads}")
+            order = _half_rotation_rows(heads, shape[0])
+
+    def chunks() -> Iterator[np.ndarray]:
+        if len(shape) == 1:
+            vector = _decoded(tensor, slice(0, 1)).reshape(shape)
+            yield vector if order is None else vector[order]
+            return
+        for begin, end in row_ranges(shape[0], math.prod(shape[1:])):
+            yield _decoded(tensor, slice(begin, end) if order is None else order[begin:end])
+
+    return Tensor(name, shape, dtype, chunks)
+
+
+def _decoded(tensor: gguf.ReaderTensor, rows) -> np.ndarray:
+    """Some rows as float32, float16 or bfloat16."""
+    types = gguf.GGMLQuantizationType
+    data = _rows(tensor)[rows]
+    if tensor.tensor_type == types.BF16:
+        # gguf-py hands bf16 out as bytes.
+        return np.ascontiguousarray(data).view(ml_dtypes.bfloat16)
+    if tensor.tensor_type in (types.F32, types.F16):
+        return data
+    return gguf.dequantize(data, tensor.tensor_type)
+
+
+def _companions(metadata: _Metadata) -> dict[str, bytes]:
+    """Files beside the model: generation_config.json from the special ids."""
+    ids = {
+        "bos_token_id": metadata.value("tokenizer.ggml.bos_token_id"),
+        "eos_token_id": metadata.value("tokenizer.ggml.eos_token_id"),
+        "pad_token_id": metadata.value("tokenizer.ggml.padding_token_id"),
+    }
+    known = {key: value for key, value in ids.items() if value is not None}
+    if not known:
+        return {}
+    text = json.dumps(known, indent=2, sort_keys=True) + "\n"
+    return {"generation_config.json": text.encode()}
