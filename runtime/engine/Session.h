@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What one user of an engine owns: the model instance, the KV cache, the
+// workspace, the thread team and the sequences.
+#ifndef FDPP_RUNTIME_ENGINE_SESSION_H
+#define FDPP_RUNTIME_ENGINE_SESSION_H
+
+#include "PageAllocator.h"
+#include "Region.h"
+#include "Sampler.h"
+#include "Sequence.h"
+#include "StepBuilder.h"
+#include "ThreadTeam.h"
+#include "fdpp-runtime/model_abi.h"
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+namespace fdpp::runtime {
+
+/// A loaded model; what it points to outlives every session on it.
+struct ModelView {
+  const fdpp_model_table *table;
+  const void *const *weights;
+  const float *phi;             // null: exact everywhere
+  uint64_t stepWeightBytes = 0; // of the manifest, for the statistics
+  uint64_t stepTokenBytes = 0;
+};
+
+/// 0 means the default, which the constructor writes back.
+struct SessionOptions {
+  int32_t threads = 0;   // default: defaultThreads()
+  int32_t context = 0;   // tokens a sequence may reach; min(max_context, 8192)
+  int32_t sequences = 0; // alive at once; 1
+  int32_t pages = 0;     // of the cache; enough for all sequences in full
+};
+
+constexpr int32_t kDefaultContext = 8192;
+
+/// The options with every default filled in; throws a user error for values
+/// the model cannot take.
+SessionOptions resolveOptions(SessionOptions options,
+                              const fdpp_model_limits &limits);
+
+/// Bytes of the KV cache one token takes in all layers.
+double cacheBytesPerToken(const fdpp_model_limits &limits);
+
+struct PhaseStats {
+  uint64_t steps = 0, tokens = 0;
+  double ms = 0;
+};
+
+struct SessionStats {
+  PhaseStats prefill; // steps of FDPP_PREFILL and FDPP_MIXED
+  PhaseStats decode;  // steps of FDPP_DECODE
+  uint64_t weightBytes = 0, cacheBytes = 0; // least traffic of those steps
+  double sampleMs = 0;
+};
+
+/// Called between the model steps of one call with the tokens done so far;
+/// a result other than 0 cancels the rest.
+using ProgressFn = int32_t (*)(void *ctx, int32_t done, int32_t total);
+
+class Session {
+public:
+  Session(const ModelView &model, const SessionOptions &options);
+  ~Session();
+  Session(const Session &) = delete;
+  Session &operator=(const Session &) = delete;
+
+  const SessionOptions &options() const { return settings; }
+  const fdpp_model_limits &limits() const { return model.table->limits; }
+  const PageAllocator &pages() const { return allocator; }
+  ThreadTeam &team() { return threads; }
+  Sampler &sampler() { return sampling; }
+  uint64_t workspaceBytes() const { return workspace.size(); }
+  uint64_t cacheBytes() const { return cache.size(); }
+
+  /// `id` keys the sampler's random numbers.
+  Sequence *createSequence(uint64_t id);
+  void destroySequence(Sequence *sequence);
+  /// A copy that shares the pages of `source` until one of them appends.
+  Sequence *fork(const Sequence *source, uint64_t id);
+  uint64_t nextId() const { return sequencesMade; }
+
+  /// Runs all tokens of all items. Refuses the whole call before it starts,
+  /// with nothing changed, when an argument is wrong, a sequence would outgrow
+  /// the context or pages are short. Allocates nothing.
+  void step(const StepItem *items, int32_t count);
+
+  /// Logits of the last token of `sequence`, if the latest call of `step` kept
+  /// them; else null. Valid until the next call.
+  const float *logits(const Sequence *sequence) const;
+
+  void setProgress(ProgressFn fn, void *ctx);
+  SessionStats &stats() { return counters; }
+  /// layers x query_heads counts of rows redone exactly.
+  const std::vector<uint64_t> &recomputed() const { return recomputedRows; }
+  void resetStats();
+
+private:
+  void check(const StepItem *items, int32_t count);
+  void reservePages(const StepItem *items, int32_t count);
+  void runParts(const StepItem *items);
+  void storeLogits(const StepItem *items, int32_t kept);
+  void record(double ms);
+  bool owns(const Sequence *sequence) const;
+  float *logitsRow(int64_t row) const;
+
+  const ModelView model;
+  const SessionOptions settings;
+  PageAllocator allocator;
+  ThreadTeam threads;
+  Region cache, workspace, logitsBuffer;
+  StepBuilder builder;
+  Sampler sampling;
+  fdpp_model *instance = nullptr;
+  fdpp_step request = {};
+  std::vector<std::unique_ptr<Sequence>> sequences;
+  std::vector<uint64_t> recomputedRows;
+  uint64_t sequencesMade = 0;
+  uint64_t serial = 0; // of step calls, to know whose logits still stand
+  SessionStats counters;
+  ProgressFn progress = nullptr;
+  void *progressContext = nullptr;
+};
+
+} // namespace fdpp::runtime
+
+#endif // FDPP_RUNTIME_ENGINE_SESSION_H

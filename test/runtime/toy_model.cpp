@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// A model.so for tests: the step ABI, written by hand. It checks every field
+// of a step as strictly as the ABI allows and computes ToyFormula.h over the
+// paged cache with the team it is given.
+#include "ToyFormula.h"
+
+#include <atomic>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <new>
+#include <sched.h>
+
+#ifndef TOY_ABI
+#define TOY_ABI FDPP_STEP_ABI_VERSION
+#endif
+
+struct fdpp_model {
+  const int32_t *embed, *bank;
+  const float *phi;
+};
+
+namespace {
+
+const fdpp_weight_entry kWeights[] = {
+    {"embed", toy::kVocab * sizeof(int32_t), FDPP_I32, 1},
+    {"bank", toy::kLayers * toy::kVocab * sizeof(int32_t), FDPP_I32,
+     toy::kLayers},
+};
+const fdpp_model_limits kLimits = toy::limits();
+
+/// Why the step breaks the ABI, or null.
+const char *complaint(const fdpp_step &s) {
+  if (s.struct_size != sizeof(fdpp_step))
+    return "struct_size";
+  if (s.num_tokens < 1 || s.num_tokens > kLimits.max_tokens)
+    return "num_tokens";
+  if (s.num_seqs < 1 || s.num_seqs > kLimits.max_sequences)
+    return "num_seqs";
+  if (s.num_rows < 0 || s.num_rows > kLimits.max_rows)
+    return "num_rows";
+  if (!(kLimits.entries >> s.entry & 1))
+    return "entry not offered";
+  if (reinterpret_cast<uintptr_t>(s.workspace) % 64 != 0)
+    return "workspace alignment";
+  if (s.seq_offsets[0] != 0 || s.seq_offsets[s.num_seqs] != s.num_tokens)
+    return "seq_offsets";
+  for (int32_t i = 0; i < s.num_seqs; ++i) {
+    int32_t count = s.seq_offsets[i + 1] - s.seq_offsets[i];
+    bool decodes =
+        s.entry == FDPP_DECODE || (s.entry == FDPP_MIXED && i < s.decode_seqs);
+    if (count < 1 || (decodes && count > kLimits.decode_tokens))
+      return "tokens of a sequence";
+    if (s.context[i] < count || s.context[i] > kLimits.max_context)
+      return "context";
+    if (s.context[i] > s.max_pages * toy::kPageTokens)
+      return "max_pages";
+    for (int32_t p = 0; p * toy::kPageTokens < s.context[i]; ++p)
+      if (s.pages[i * s.max_pages + p] < 0 ||
+          s.pages[i * s.max_pages + p] >= s.num_pages)
+        return "page id";
+  }
+  for (int32_t t = 0; t < s.num_tokens; ++t)
+    if (s.tokens[t] < 0 || s.tokens[t] >= toy::kVocab)
+      return "token id";
+  for (int32_t r = 0; r < s.num_rows; ++r)
+    if (s.rows[r] < 0 || s.rows[r] >= s.num_tokens)
+      return "row";
+  return nullptr;
+}
+
+/// The cache of one step: where a slot of a sequence lies.
+struct Cache {
+  const fdpp_step &s;
+  int32_t *page(int32_t layer, int32_t seq, int32_t slot) const {
+    int32_t id = s.pages[seq * s.max_pages + slot / toy::kPageTokens];
+    return static_cast<int32_t *>(s.cache) +
+           (static_cast<int64_t>(layer) * s.num_pages + id) * toy::kPageInts;
+  }
+  int32_t &token(int32_t layer, int32_t seq, int32_t slot) const {
+    return page(layer, seq, slot)[slot % toy::kPageTokens];
+  }
+  int32_t &position(int32_t layer, int32_t seq, int32_t slot) const {
+    return page(layer, seq, slot)[toy::kPageTokens + slot % toy::kPageTokens];
+  }
+};
+
+int32_t sequenceOf(const fdpp_step &s, int32_t token) {
+  int32_t seq = 0;
+  while (s.seq_offsets[seq + 1] <= token)
+    ++seq;
+  return seq;
+}
+
+int32_t slotOf(const fdpp_step &s, int32_t token) {
+  int32_t seq = sequenceOf(s, token);
+  return s.context[seq] - (s.seq_offsets[seq + 1] - token);
+}
+
+struct Work {
+  const fdpp_model &model;
+  const fdpp_step &step;
+};
+
+void append(void *ctx, int32_t index, int32_t count) {
+  const fdpp_step &s = static_cast<Work *>(ctx)->step;
+  Cache cache{s};
+  for (int32_t t = index; t < s.num_tokens; t += count)
+    for (int32_t l = 0; l < toy::kLayers; ++l) {
+      int32_t seq = sequenceOf(s, t), slot = slotOf(s, t);
+      cache.token(l, seq, slot) = s.tokens[t];
+      cache.position(l, seq, slot) = s.positions[t];
+    }
+}
+
+float logit(const Work &work, int32_t token, int32_t v) {
+  const fdpp_step &s = work.step;
+  Cache cache{s};
+  int32_t seq = sequenceOf(s, token), sum = 0;
+  for (int32_t l = 0; l < toy::kLayers; ++l)
+    for (int32_t slot = 0; slot <= slotOf(s, token); ++slot)
+      sum += toy::term(work.model.embed[cache.token(l, seq, slot)],
+                       work.model.bank[l * toy::kVocab + v], slot,
+                       cache.position(l, seq, slot));
+  return static_cast<float>(sum);
+}
+
+void head(void *ctx, int32_t index, int32_t count) {
+  Work &work = *static_cast<Work *>(ctx);
+  // Barrier state in the workspace, as emitted code has it.
+  auto &arrived = *static_cast<std::atomic<int32_t> *>(work.step.workspace);
+  arrived.fetch_add(1);
+  while (arrived.load() < count)
+    sched_yield();
+  for (int32_t r = 0; r < work.step.num_rows; ++r)
+    for (int32_t v = index; v < toy::kVocab; v += count)
+      work.step.logits[static_cast<int64_t>(r) * toy::kVocab + v] =
+          logit(work, work.step.rows[r], v);
+}
+
+int32_t step(fdpp_model *model, fdpp_step *s) {
+  s->status = FDPP_STATUS_OK;
+  if (const char *why = complaint(*s)) {
+    std::snprintf(s->message, sizeof(s->message), "toy: %s", why);
+    return s->status = FDPP_STATUS_INVALID;
+  }
+  Work work{*model, *s};
+  new (s->workspace) std::atomic<int32_t>(0);
+  s->executor->parallel(s->executor->self, append, &work);
+  s->executor->parallel(s->executor->self, head, &work);
+  // A phi above 100 stands for a head whose every row fails its test.
+  for (int32_t i = 0; model->phi && i < toy::kLayers * toy::kHeads; ++i)
+    if (model->phi[i] > 100)
+      s->recomputed_rows[i] += s->num_tokens;
+  return FDPP_STATUS_OK;
+}
+
+const fdpp_model_table kTable = {
+    sizeof(fdpp_model_table),
+    TOY_ABI,
+    "cpu",
+    "toy",
+    "sse2",
+    kWeights,
+    2,
+    kLimits,
+    [](int32_t) -> uint64_t { return 64; },
+    [](int32_t, const void *const *weights, const float *phi) {
+      return new (std::nothrow)
+          fdpp_model{static_cast<const int32_t *>(weights[0]),
+                     static_cast<const int32_t *>(weights[1]), phi};
+    },
+    step,
+    [](fdpp_model *model) { delete model; },
+    nullptr,
+};
+
+} // namespace
+
+#ifndef TOY_NO_SYMBOL
+extern "C" __attribute__((visibility("default")))
+const fdpp_model_table *fdpp_model_query(uint32_t abi) {
+  return abi == TOY_ABI ? &kTable : nullptr;
+}
+#endif
