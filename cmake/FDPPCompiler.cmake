@@ -5,9 +5,17 @@ list(APPEND CMAKE_MODULE_PATH ${MLIR_CMAKE_DIR} ${LLVM_CMAKE_DIR})
 include(TableGen)
 include(AddLLVM)
 include(AddMLIR)
+include_directories(BEFORE ${PROJECT_SOURCE_DIR}/include ${PROJECT_BINARY_DIR}/include)
+include_directories(SYSTEM ${LLVM_INCLUDE_DIRS} ${MLIR_INCLUDE_DIRS})
 
 # Where `add_custom_target(fdpp-tablegen)` collects every generated header.
 add_custom_target(fdpp-tablegen)
+
+# MLIR's headers take 3 s a file to parse: one precompiled header serves all
+# compiler libraries. No timestamps in it, so that ccache can share it.
+add_library(fdpp-pch OBJECT ${PROJECT_SOURCE_DIR}/cmake/pch.cpp)
+target_precompile_headers(fdpp-pch PRIVATE ${PROJECT_SOURCE_DIR}/cmake/pch.h)
+target_compile_options(fdpp-pch PRIVATE -Xclang -fno-pch-timestamp)
 
 # fdpp_add_library(NAME SOURCES... [LIBS ...])
 # A static compiler library against the shared libMLIR and libLLVM.
@@ -15,9 +23,8 @@ function(fdpp_add_library name)
   cmake_parse_arguments(ARG "" "" "LIBS" ${ARGN})
   add_library(${name} STATIC ${ARG_UNPARSED_ARGUMENTS})
   add_dependencies(${name} fdpp-tablegen)
-  target_include_directories(${name} SYSTEM PUBLIC ${LLVM_INCLUDE_DIRS} ${MLIR_INCLUDE_DIRS})
-  target_include_directories(${name} PUBLIC
-    ${PROJECT_SOURCE_DIR}/include ${PROJECT_BINARY_DIR}/include)
+  target_precompile_headers(${name} REUSE_FROM fdpp-pch)
+  target_compile_options(${name} PRIVATE -Xclang -fno-pch-timestamp)
   target_compile_definitions(${name} PUBLIC ${LLVM_DEFINITIONS_LIST})
   target_link_libraries(${name} PUBLIC ${ARG_LIBS} MLIR LLVM)
 endfunction()

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Verifiers of fused linears and of the dispatch around them.
+
+#include "fdpp/Dialect/FDPP/IR/FDPP.h"
+
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+
+using namespace mlir;
+using namespace mlir::fdpp;
+
+#define GET_OP_CLASSES
+#include "fdpp/Dialect/FDPP/IR/FDPPOps.cpp.inc"
+
+/// Index of the region argument that is the second column.
+static constexpr unsigned kPartnerArg = 1, kOldArg = 4;
+
+/// Columns of the destination a segment with `fdpp.store` fills.
+static int64_t storedColumns(SegmentAttr segment) {
+  return segment.getPartner() == PartnerKind::GateUp ? segment.getColumns() / 2
+                                                     : segment.getColumns();
+}
+
+static LogicalResult verifyStore(FusedLinearOp op, unsigned i, StoreOp store) {
+  SegmentAttr segment = op.getSegment(i);
+  auto dest = cast<ShapedType>(op.getOuts()[segment.getDest()].getType());
+  unsigned values = segment.getPartner() == PartnerKind::Half ? 2 : 1;
+  if (store.getValues().size() != values)
+    return op.emitOpError() << "segment " << i << " must store " << values
+                            << " values, not " << store.getValues().size();
+  if (dest.getRank() != 2 || dest.getDimSize(1) != storedColumns(segment))
+    return op.emitOpError() << "segment " << i << " fills "
+                            << storedColumns(segment)
+                            << " columns, its destination is " << dest;
+  return success();
+}
+
+static LogicalResult verifyKVStore(FusedLinearOp op, unsigned i,
+                                   KVStoreOp store) {
+  SegmentAttr segment = op.getSegment(i);
+  auto dest = cast<ShapedType>(op.getOuts()[segment.getDest()].getType());
+  unsigned values = segment.getPartner() == PartnerKind::Half ? 2 : 1;
+  if (store.getValues().size() != values)
+    return op.emitOpError() << "segment " << i << " must store " << values
+                            << " values, not " << store.getValues().size();
+  if (dest.getRank() != 6 ||
+      dest.getDimSize(3) * dest.getDimSize(5) != storedColumns(segment))
+    return op.emitOpError() << "segment " << i << " of "
+                            << storedColumns(segment)
+                            << " columns does not fit the cache " << dest;
+  return success();
+}
+
+static LogicalResult verifyEpilogue(FusedLinearOp op, unsigned i) {
+  SegmentAttr segment = op.getSegment(i);
+  Block &body = op.getEpilogues()[i].front();
+  Builder b(op.getContext());
+  SmallVector<Type> expected{b.getF32Type(), b.getF32Type(), b.getIndexType(),
+                             b.getIndexType(), b.getF32Type()};
+  if (body.getArgumentTypes() != TypeRange(expected))
+    return op.emitOpError() << "epilogue " << i
+                            << " must take (f32, f32, index, index, f32)";
+  if (segment.getDest() >= static_cast<int64_t>(op.getOuts().size()))
+    return op.emitOpError() << "segment " << i << " has no destination "
+                            << segment.getDest();
+  if (segment.getPartner() == PartnerKind::None &&
+      !body.getArgument(kPartnerArg).use_empty())
+    return op.emitOpError() << "epilogue " << i
+                            << " uses a partner its segment does not have";
+  Operation *end = body.getTerminator();
+  bool singleStore =
+      isa<StoreOp>(end) && segment.getPartner() != PartnerKind::Half;
+  if (!singleStore && !body.getArgument(kOldArg).use_empty())
+    return op.emitOpError() << "epilogue " << i
+                            << " uses the old element but stores no single one";
+  if (auto store = dyn_cast<StoreOp>(end))
+    return verifyStore(op, i, store);
+  if (auto store = dyn_cast<KVStoreOp>(end))
+    return verifyKVStore(op, i, store);
+  return op.emitOpError() << "epilogue " << i
+                          << " must end with fdpp.store or fdpp.kv_store";
+}
+
+/// An epilogue runs while other elements are still being computed, so what it
+/// captures must not be what the op writes.
+static LogicalResult verifyCaptures(FusedLinearOp op) {
+  for (Region &region : op.getEpilogues()) {
+    WalkResult walked = region.walk([&](Operation *inner) {
+      for (Value operand : inner->getOperands())
+        if (llvm::is_contained(op.getOuts(), operand))
+          return WalkResult::interrupt();
+      return WalkResult::advance();
+    });
+    if (walked.wasInterrupted())
+      return op.emitOpError("captures a destination in an epilogue; use the "
+                            "region's old element");
+  }
+  return success();
+}
+
+LogicalResult FusedLinearOp::verify() {
+  auto weight = cast<ShapedType>(getWeight().getType());
+  auto input = cast<ShapedType>(getInput().getType());
+  if (weight.getRank() != 2 || input.getRank() != 2 ||
+      weight.getDimSize(1) != input.getDimSize(1))
+    return emitOpError() << "input " << input << " and weight " << weight
+                         << " do not share K";
+  if (static_cast<bool>(getGamma()) != getEps().has_value())
+    return emitOpError("has a gamma exactly when it has an eps");
+  if (getSegments().size() != getEpilogues().size() || getSegments().empty())
+    return emitOpError() << "has " << getSegments().size() << " segments and "
+                         << getEpilogues().size() << " epilogues";
+  bool planned = isa<MemRefType>(getOuts().front().getType());
+  if (planned ? !getOutputs().empty()
+              : getOuts().getTypes() != getOutputs().getTypes())
+    return emitOpError("results must be its destinations on tensors, none on "
+                       "memrefs");
+  int64_t columns = 0;
+  for (unsigned i = 0; i < getSegments().size(); ++i) {
+    columns += getSegment(i).getColumns();
+    if (failed(verifyEpilogue(*this, i)))
+      return failure();
+  }
+  if (columns != weight.getDimSize(0))
+    return emitOpError() << "segments cover " << columns << " of "
+                         << weight.getDimSize(0) << " columns";
+  return verifyCaptures(*this);
+}
+
+LogicalResult DispatchOp::verify() {
+  ArrayRef<int64_t> limits = getLimits();
+  if (getVariants().size() != limits.size() + 1)
+    return emitOpError() << "has " << limits.size() << " limits and "
+                         << getVariants().size() << " regions";
+  if (!llvm::is_sorted(limits, [](int64_t a, int64_t b) { return a <= b; }))
+    return emitOpError("limits must increase");
+  return success();
+}
