@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Attention of a block of query rows over a range of cache slots: what decode
+// and prefill attention share. A row is one query head of one token; a block
+// holds rows that read the same KV head, so K and V are read once for all of
+// them. Logits are K^T q by the register tile, 16 tokens a vector; outputs are
+// P V, 16 dimensions a vector. P stays in f32; the query is rounded to the
+// cache's type.
+#ifndef FDPP_KERNELS_CPU_ATTENTION_H
+#define FDPP_KERNELS_CPU_ATTENTION_H
+
+#include "kernels/cpu/cache.h"
+#include "kernels/cpu/math.h"
+#include "kernels/cpu/tile.h"
+#include "kernels/cpu/tokens.h"
+
+namespace fdpp::cpu {
+
+/// What a model adds to softmax(q k^T) v.
+struct AttentionOptions {
+  float scale;       // of the logits
+  int window = 0;    // tokens a token sees, itself included; 0: all
+  float softcap = 0; // c * tanh(logit / c); 0: none
+};
+
+/// The exact policy: a running maximum per row and a rescale of what was summed
+/// under an older one (Milakov and Gimelshein, 2018). A policy says which
+/// reference each row subtracts from its logits.
+struct ExactSoftmax {
+  /// True if the reference moves with the logits seen.
+  static constexpr bool rescales = true;
+};
+
+inline constexpr float minus_infinity = -__builtin_inff();
+
+/// e^x of one number, as the vectors compute it.
+FDPP_INLINE float exp_one(float x) { return exp(splat(x)).x; }
+
+template <class CacheType, class Softmax = ExactSoftmax> class AttentionBlock {
+public:
+  using E = typename CacheType::element;
+  static constexpr int page_tokens = CacheType::page_tokens;
+  static constexpr int head_dim = CacheType::head_dim;
+  static constexpr int dims = CacheType::dims;
+  static constexpr int padded_dims = panels_of(dims) * lanes;
+  static constexpr int max_rows = 24;
+  static constexpr int tile_rows =
+      max_accumulators > 12 ? 12 : max_accumulators;
+
+  int rows = 0;
+  float maximum[max_rows];
+  float sum[max_rows];
+  alignas(64) float output[max_rows][padded_dims];
+
+  /// Adds a row that sees the slots [first, last).
+  template <class Q>
+  FDPP_INLINE void add_row(const Q *query, int first, int last) {
+    int r = rows++;
+    first_slot[r] = first;
+    last_slot[r] = last;
+    maximum[r] = minus_infinity;
+    sum[r] = 0.0f;
+    for (int d = 0; d < padded_dims; ++d)
+      output[r][d] = 0.0f;
+    for_each_chunk<head_dim>([&](int d, int count) FDPP_INLINE_LAMBDA {
+      put_query(r, d, load(query + d, count));
+    });
+  }
+
+  /// Takes in the slots [begin, end) of one head; begin is a page's first.
+  FDPP_NOINLINE void attend(const CacheType &cache, const Batch &batch, int s,
+                            int layer, int head, int begin, int end,
+                            const AttentionOptions &options) {
+    for (int base = begin; base < end; base += page_tokens) {
+      int page = batch.page_of(s, base, page_tokens);
+      const E *keys = cache.keys(layer, page, head);
+      const E *values = cache.values(layer, page, head);
+      int count = end - base < page_tokens ? end - base : page_tokens;
+      for (int r = 0; r < rows; r += tile_rows) {
+        int tile = rows - r < tile_rows ? rows - r : tile_rows;
+        with_constant<tile_rows>(
+            tile, [&](auto m) FDPP_INLINE_LAMBDA { score<m()>(keys, r); });
+        int visible = 0;
+        for (int i = r; i < r + tile; ++i) {
+          int seen = weigh(i, base, count, options);
+          visible = seen > visible ? seen : visible;
+        }
+        if (visible > 0)
+          with_constant<tile_rows>(tile, [&](auto m) FDPP_INLINE_LAMBDA {
+            accumulate<m()>(values, r, visible);
+          });
+      }
+    }
+  }
+
+  /// The finished row; zero if it saw no key.
+  template <class Y> FDPP_INLINE void write_row(int r, Y *to) const {
+    float scale = sum[r] == 0.0f ? 0.0f : 1.0f / sum[r];
+    for_each_chunk<head_dim>([&](int d, int count) FDPP_INLINE_LAMBDA {
+      store(to + d, load(&output[r][d]) * scale, count);
+    });
+  }
+
+private:
+  static constexpr int query_steps = activation_steps<E>(dims);
+  static constexpr int query_stride = padded_dims / Activation<E>::k_step;
+
+  int first_slot[max_rows], last_slot[max_rows];
+  float rescale[max_rows];
+  alignas(64) activation_t<E> queries[max_rows][query_stride];
+  alignas(64) float scores[max_rows][page_tokens];
+
+  FDPP_INLINE void put_query(int r, int d, f32x16 value) {
+    if constexpr (Activation<E>::k_step == 2) {
+      u16x16 bits = narrow_bf16(value);
+      __builtin_memcpy(&queries[r][d / 2], &bits, sizeof bits);
+    } else {
+      store(&queries[r][d], round_to<E>(value));
+    }
+  }
+
+  /// The most panels <= panels_for(m) that divide a page.
+  static constexpr int token_panels(int m) {
+    int panels = panels_for(m);
+    while (page_tokens / lanes % panels != 0)
+      panels /= 2;
+    return panels;
+  }
+
+  /// scores[r + m][token] = q . k for a whole page.
+  template <int M> FDPP_NOINLINE void score(const E *keys, int r) {
+    constexpr int panels = token_panels(M), pack = k_pack<E>;
+    for (int t = 0; t < page_tokens; t += panels * lanes) {
+      Accumulators<panels, M> acc;
+      clear<panels, M>(acc);
+      multiply<panels, M>(
+          acc, packed_k<E>(dims) / pack,
+          WeightView<E>{keys + t * pack, page_tokens * pack, lanes * pack},
+          [&](int step, int m)
+              FDPP_INLINE_LAMBDA { return queries[r + m][step]; },
+          [](int) FDPP_INLINE_LAMBDA {});
+#pragma clang loop unroll(full)
+      for (int p = 0; p < panels; ++p)
+#pragma clang loop unroll(full)
+        for (int m = 0; m < M; ++m)
+          store(&scores[r + m][t + p * lanes], acc[p][m]);
+    }
+  }
+
+  /// Turns row r's logits of the page at slot `base` into weights, in place.
+  /// Returns one more than the last token of the page that the row sees.
+  FDPP_NOINLINE int weigh(int r, int base, int count,
+                          const AttentionOptions &options) {
+    int begin = first_slot[r] > base ? first_slot[r] - base : 0;
+    int end = last_slot[r] - base < count ? last_slot[r] - base : count;
+    rescale[r] = 1.0f;
+    if (begin >= end) {
+      for (int t = 0; t < page_tokens; t += lanes)
+        store(&scores[r][t], splat(0.0f));
+      return 0;
+    }
+    f32x16 most = splat(minus_infinity);
+    for (int t = 0; t < page_tokens; t += lanes) {
+      f32x16 x = load(&scores[r][t]) * options.scale;
+      if (options.softcap != 0.0f)
+        x = options.softcap * tanh(x / options.softcap);
+      i32x16 token = lane_index() + t;
+      x = select((token >= begin) & (token < end), x, splat(minus_infinity));
+      most = select(x > most, x, most);
+      store(&scores[r][t], x);
+    }
+    float reference = reduce_max(most);
+    if (reference > maximum[r]) {
+      rescale[r] = exp_one(maximum[r] - reference);
+      maximum[r] = reference;
+    }
+    f32x16 total = splat(0.0f);
+    for (int t = 0; t < page_tokens; t += lanes) {
+      i32x16 token = lane_index() + t;
+      f32x16 p = exp(load(&scores[r][t]) - maximum[r]);
+      p = select((token >= begin) & (token < end), p, splat(0.0f));
+      total += p;
+      store(&scores[r][t], p);
+    }
+    sum[r] = sum[r] * rescale[r] + reduce_add(total);
+    return end;
+  }
+
+  /// output[r + m] = output * rescale + scores . V over the page's first
+  /// `count` tokens. V beyond them is never read: it may be NaN.
+  template <int M>
+  FDPP_NOINLINE void accumulate(const E *values, int r, int count) {
+    constexpr int full = dims / lanes, panels = panels_for(M);
+    int d = 0;
+    for (; d + panels <= full; d += panels)
+      accumulate_chunks<M, panels>(values, r, d, count, lanes);
+    for (; d < full; ++d)
+      accumulate_chunks<M, 1>(values, r, d, count, lanes);
+    if constexpr (dims % lanes != 0)
+      accumulate_chunks<M, 1>(values, r, full, count, dims % lanes);
+  }
+
+  template <int M, int Panels>
+  FDPP_INLINE void accumulate_chunks(const E *values, int r, int chunk,
+                                     int count, int valid) {
+    Accumulators<Panels, M> acc;
+#pragma clang loop unroll(full)
+    for (int m = 0; m < M; ++m)
+#pragma clang loop unroll(full)
+      for (int p = 0; p < Panels; ++p)
+        acc[p][m] = load(&output[r + m][(chunk + p) * lanes]) * rescale[r + m];
+    const E *from = values + chunk * lanes;
+    multiply_rows<Panels, M>(
+        acc, count,
+        [&](int t, int p) FDPP_INLINE_LAMBDA {
+          return load(from + t * dims + p * lanes, valid);
+        },
+        [&](int t, int m) FDPP_INLINE_LAMBDA { return scores[r + m][t]; },
+        [](int) FDPP_INLINE_LAMBDA {});
+#pragma clang loop unroll(full)
+    for (int m = 0; m < M; ++m)
+#pragma clang loop unroll(full)
+      for (int p = 0; p < Panels; ++p)
+        store(&output[r + m][(chunk + p) * lanes], acc[p][m]);
+  }
+};
+
+/// Slots [begin, end) that token t of sequence s sees.
+FDPP_INLINE Range visible_slots(const Batch &batch, int s, int t,
+                                const AttentionOptions &options) {
+  int end = batch.context[s] - (batch.seq_offsets[s + 1] - t) + 1;
+  int begin =
+      options.window > 0 && end > options.window ? end - options.window : 0;
+  return {begin, end};
+}
+
+/// Adds rows [first, last) of sequence s and KV head `head`, counted token by
+/// token and within a token by query head. Returns the slots that any of them
+/// sees, from a page's first.
+template <int QueryHeads, class Block, class Q>
+FDPP_INLINE Range add_rows(Block &block, const Batch &batch, int s, int head,
+                           Range range, const Q *query,
+                           const AttentionOptions &options, int kv_heads) {
+  const int group = QueryHeads / kv_heads;
+  block.rows = 0;
+  Range all{0, 0};
+  for (int i = range.begin; i < range.end; ++i) {
+    int t = batch.seq_offsets[s] + i / group;
+    Range slots = visible_slots(batch, s, t, options);
+    const Q *from =
+        query +
+        (int64_t(t) * QueryHeads + head * group + i % group) * Block::head_dim;
+    block.add_row(from, slots.begin, slots.end);
+    if (i == range.begin)
+      all.begin = slots.begin / Block::page_tokens * Block::page_tokens;
+    all.end = slots.end;
+  }
+  return all;
+}
+
+} // namespace fdpp::cpu
+
+#endif // FDPP_KERNELS_CPU_ATTENTION_H

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Linears of every storage type, partner layout and number of tokens against
+// plain dot products in double.
+#include "kernels/cpu/linear.h"
+#include "kernels/cpu/pointwise.h"
+#include "reference.h"
+#include "support.h"
+
+#include <gtest/gtest.h>
+
+using namespace fdpp;
+using namespace fdpp::cpu;
+using namespace fdpp::test;
+
+namespace {
+
+/// An epilogue that keeps all it is given: out[row][source row of the segment].
+template <Partner P, int Columns, int Group = 0> struct Keep {
+  static constexpr Partner partner = P;
+  static constexpr int columns = Columns, group = Group;
+  static constexpr ColumnSegment segment{P, Columns, Group};
+  float *out;
+
+  template <class V>
+  void operator()(V value, V other, int row, int column, int count) const {
+    float *to = out + int64_t(row) * source_rows(segment) + column;
+    store(to, value, count);
+    if constexpr (P == Partner::half)
+      store(to + Group / 2, other, count);
+    if constexpr (P == Partner::gate_up)
+      store(to + Columns, other, count);
+  }
+};
+
+using First = Keep<Partner::half, 72, 24>;
+using Second = Keep<Partner::none, 37>;
+using Third = Keep<Partner::gate_up, 50>;
+const std::vector<ColumnSegment> segments = {First::segment, Second::segment,
+                                             Third::segment};
+constexpr int total_rows = 72 + 37 + 100;
+
+/// All outputs of the three segments, [T][total_rows].
+using Outputs = std::vector<float>;
+
+template <class V, class E, class Prologue>
+Outputs run(int threads, int tokens, const Prologue &rows,
+            const std::vector<E> &packed) {
+  Outputs first(size_t(tokens) * 72, quiet_nan), second(size_t(tokens) * 37, quiet_nan),
+      third(size_t(tokens) * 100, quiet_nan);
+  Scratch scratch(
+      size_t(linear_scratch_bytes(tokens, Prologue::columns, threads)));
+  on_team(threads, [&](Team &team) {
+    linear<V>(team, tokens, rows, packed.data(), scratch.data(),
+              First{first.data()}, Second{second.data()}, Third{third.data()});
+  });
+  EXPECT_TRUE(scratch.intact());
+  Outputs all;
+  for (int t = 0; t < tokens; ++t) {
+    all.insert(all.end(), &first[size_t(t) * 72], &first[size_t(t) * 72] + 72);
+    all.insert(all.end(), &second[size_t(t) * 37],
+               &second[size_t(t) * 37] + 37);
+    all.insert(all.end(), &third[size_t(t) * 100],
+               &third[size_t(t) * 100] + 100);
+  }
+  return all;
+}
+
+/// Rounds to E, as every linear does on entry.
+template <class E> std::vector<float> rounded(std::vector<float> x) {
+  for (float &value : x)
+    value = to_float(from_float<E>(value));
+  return x;
+}
+
+template <class E>
+void expect_product(const Outputs &out, const std::vector<float> &x,
+                    const std::vector<E> &w, int k, int tokens) {
+  for (int t = 0; t < tokens; ++t)
+    for (int n = 0; n < total_rows; ++n) {
+      Dot dot = reference_dot(x, w, k, t, n);
+      // One chain of k f32 additions; vdpbf16ps also drops subnormals.
+      double bound = (k + 2) * 0x1p-24 * dot.magnitude + k * 0x1p-126;
+      ASSERT_NEAR(dot.value, out[size_t(t) * total_rows + n], bound)
+          << "token " << t << " of " << tokens << ", row " << n << ", k " << k;
+    }
+}
+
+bool same_bits(const Outputs &a, const Outputs &b) {
+  return a.size() == b.size() &&
+         __builtin_memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+template <class E, int K> void sweep() {
+  std::vector<E> w = random_values<E>(size_t(total_rows) * K, K);
+  std::vector<E> packed = pack_weights(w, K, segments);
+  constexpr int most = 70;
+  std::vector<float> x = random_values<float>(size_t(most) * K, K + 1);
+  Rows<K> rows{x.data()};
+  std::vector<float> exact = rounded<E>(x);
+  Outputs all = run<Prefill, E>(2, most, rows, packed);
+  expect_product(all, exact, w, K, most);
+  for (int tokens = 1; tokens <= most; tokens += tokens < 20 ? 1 : 7) {
+    Outputs expected(all.begin(), all.begin() + tokens * total_rows);
+    int threads = tokens % 4 + 1;
+    // A token's result depends neither on the variant nor on its neighbours.
+    EXPECT_TRUE(
+        same_bits(expected, run<Flat, E>(threads, tokens, rows, packed)))
+        << tokens;
+    EXPECT_TRUE(
+        same_bits(expected, run<Prefill, E>(threads, tokens, rows, packed)))
+        << tokens;
+  }
+  for (int threads = 1; threads <= 4; ++threads) {
+    Outputs expected(all.begin(), all.begin() + total_rows);
+    EXPECT_TRUE(same_bits(expected, run<Gemv, E>(threads, 1, rows, packed)));
+  }
+}
+
+TEST(Linear, F32) { sweep<float, 33>(), sweep<float, 64>(); }
+TEST(Linear, Bf16) { sweep<bf16, 33>(), sweep<bf16, 64>(); }
+TEST(Linear, F16) { sweep<f16, 33>(), sweep<f16, 64>(); }
+TEST(Linear, OneColumn) {
+  sweep<bf16, 1>(), sweep<float, 1>(), sweep<f16, 1>();
+}
+TEST(Linear, Long) { sweep<bf16, 1030>(), sweep<f16, 1030>(); }
+
+TEST(Linear, MoreThreadsThanPanels) {
+  std::vector<bf16> w = random_values<bf16>(total_rows * 33, 1);
+  std::vector<float> x = random_values<float>(3 * 33, 2);
+  Outputs out =
+      run<Flat, bf16>(23, 3, Rows<33>{x.data()}, pack_weights(w, 33, segments));
+  expect_product(out, rounded<bf16>(x), w, 33, 3);
+}
+
+template <class E> void expect_storage_input() {
+  constexpr int k = 70, tokens = 13;
+  std::vector<E> w = random_values<E>(size_t(total_rows) * k, 1);
+  std::vector<E> x = random_values<E>(size_t(tokens) * k, 2);
+  std::vector<float> wide;
+  for (E value : x)
+    wide.push_back(to_float(value));
+  Outputs out = run<Flat, E>(2, tokens, Rows<k, E>{x.data()},
+                             pack_weights(w, k, segments));
+  expect_product(out, wide, w, k, tokens);
+}
+
+TEST(Linear, ReadsRowsOfItsOwnType) {
+  expect_storage_input<bf16>();
+  expect_storage_input<f16>();
+}
+
+/// The norm's own accuracy is pointwise_test's matter: here the linear must see
+/// exactly what the norm alone computes, rounded.
+template <class E, class Prologue> void expect_prologue(const Prologue &rows) {
+  constexpr int k = Prologue::columns;
+  std::vector<E> w = random_values<E>(size_t(total_rows) * k, 5);
+  std::vector<E> packed = pack_weights(w, k, segments);
+  for (int tokens : {1, 7, 31}) {
+    std::vector<float> normed(size_t(tokens) * k);
+    on_team(1,
+            [&](Team &team) { normalize(team, tokens, rows, normed.data()); });
+    Outputs out = run<Flat, E>(2, tokens, rows, packed);
+    expect_product(out, rounded<E>(normed), w, k, tokens);
+  }
+}
+
+template <int K> void expect_norms() {
+  std::vector<float> x = random_values<float>(31 * K, 3, 5.0f);
+  std::vector<float> gamma = random_values<float>(K, 4);
+  std::vector<float> beta = random_values<float>(K, 5);
+  RmsNorm<K> rms{x.data(), gamma.data(), 1e-5f};
+  LayerNorm<K> layer{x.data(), gamma.data(), beta.data(), 1e-5f};
+  expect_prologue<bf16>(rms), expect_prologue<float>(rms);
+  expect_prologue<f16>(rms), expect_prologue<bf16>(layer);
+}
+
+TEST(Linear, NormsOnEntry) { expect_norms<48>(), expect_norms<75>(); }
+
+/// Special values spread to the whole row of outputs, and to no other row.
+template <class E> void expect_special(float value) {
+  constexpr int k = 40, tokens = 9, row = 4;
+  std::vector<E> w = random_values<E>(size_t(total_rows) * k, 1);
+  for (E &e : w) // no zero, so that infinity stays infinite
+    if (to_float(e) == 0)
+      e = from_float<E>(1);
+  std::vector<float> x = random_values<float>(size_t(tokens) * k, 2);
+  x[row * k + 7] = value;
+  Outputs out =
+      run<Flat, E>(2, tokens, Rows<k>{x.data()}, pack_weights(w, k, segments));
+  for (int t = 0; t < tokens; ++t)
+    for (int n = 0; n < total_rows; ++n) {
+      float got = out[size_t(t) * total_rows + n];
+      if (t != row)
+        ASSERT_TRUE(std::isfinite(got));
+      else if (std::isnan(value))
+        ASSERT_TRUE(std::isnan(got));
+      else
+        ASSERT_TRUE(std::isinf(got));
+    }
+}
+
+TEST(Linear, SpecialValuesStayInTheirRow) {
+  for (float value : {quiet_nan, infinity, -infinity}) {
+    expect_special<float>(value);
+    expect_special<bf16>(value);
+    expect_special<f16>(value);
+  }
+  expect_special<f16>(1e6f); // rounds to infinity on entry
+}
+
+template <class E> void expect_scaled(float scale_x, float scale_w) {
+  constexpr int k = 64, tokens = 5;
+  std::vector<E> w = random_values<E>(size_t(total_rows) * k, 1, scale_w);
+  std::vector<float> x = random_values<float>(tokens * k, 2, scale_x);
+  Outputs out =
+      run<Flat, E>(1, tokens, Rows<k>{x.data()}, pack_weights(w, k, segments));
+  expect_product(out, rounded<E>(x), w, k, tokens);
+}
+
+TEST(Linear, LargeAndSmallValues) {
+  expect_scaled<float>(1e18f, 1e18f), expect_scaled<float>(1e-18f, 1e-18f);
+  expect_scaled<bf16>(1e18f, 1e18f), expect_scaled<bf16>(1e-12f, 1e-12f);
+  expect_scaled<f16>(1e3f, 1e3f), expect_scaled<f16>(1e-5f, 1e-5f);
+}
+
+} // namespace
