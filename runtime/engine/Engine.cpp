@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "Engine.h"
 
+#include "Error.h"
+#include "JsonReader.h"
 #include "Phi.h"
+
+#include <algorithm>
 
 namespace fdpp::runtime {
 
@@ -17,6 +21,58 @@ Engine::Engine(const std::string &folder, bool verify)
   if (description.file("phi.json"))
     phi = readPhi(description.path("phi.json"), description.limits.layers,
                   description.limits.query_heads);
+  readStopTokens();
+}
+
+void Engine::readStopTokens() {
+  stops = description.eos;
+  if (!description.file("generation_config.json"))
+    return;
+  std::string path = description.path("generation_config.json");
+  nlohmann::json json =
+      nlohmann::json::parse(readTextFile(path, 16u << 20), nullptr, false);
+  if (!json.is_object())
+    userError(path + ": not a json object; compile the model again");
+  auto ids = json.find("eos_token_id"); // an id, a list of them, or null
+  if (ids == json.end() || ids->is_null())
+    return;
+  for (const nlohmann::json &id : *ids) { // a lone id iterates as itself
+    if (!id.is_number_unsigned() || id.get<uint64_t>() > INT32_MAX)
+      userError(path + ": 'eos_token_id' must be a token id or a list of them; "
+                       "compile the model again");
+    auto token = id.get<int32_t>();
+    if (std::find(stops.begin(), stops.end(), token) == stops.end())
+      stops.push_back(token);
+  }
+}
+
+const text::Tokenizer &Engine::tokenizer() const {
+  if (!hasTokenizer())
+    userError(description.folder + ": the engine has no tokenizer; give token "
+                                   "ids instead of text");
+  std::lock_guard lock(textLock);
+  if (!loadedTokenizer) {
+    auto loaded = text::Tokenizer::load(description.path("tokenizer.json"));
+    if (!loaded)
+      userError(loaded.error());
+    loadedTokenizer.emplace(*loaded);
+  }
+  return *loadedTokenizer;
+}
+
+const text::ChatTemplate &Engine::chat() const {
+  if (!hasChat())
+    userError(description.folder +
+              ": chat is not supported for this model: its template has no "
+              "form that fdpp can render; give the whole prompt instead (-p)");
+  std::lock_guard lock(textLock);
+  if (!loadedChat) {
+    auto loaded = text::ChatTemplate::load(description.path("chat.json"));
+    if (!loaded)
+      userError(loaded.error());
+    loadedChat.emplace(*loaded);
+  }
+  return *loadedChat;
 }
 
 ModelView Engine::view() const {

@@ -6,8 +6,12 @@
 #include "ModelLibrary.h"
 #include "Session.h"
 #include "WeightFile.h"
+#include "text/ChatTemplate.h"
+#include "text/Tokenizer.h"
 
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,12 +29,27 @@ public:
   const fdpp_model_table &table() const { return library->table(); }
   ModelView view() const;
 
+  /// Ids that end a generation: engine.json's and generation_config.json's.
+  const std::vector<int32_t> &stopTokens() const { return stops; }
+
+  bool hasTokenizer() const { return description.file("tokenizer.json"); }
+  bool hasChat() const { return description.file("chat.json"); }
+  /// Loaded when first asked for; throw a user error where there is none.
+  const text::Tokenizer &tokenizer() const;
+  const text::ChatTemplate &chat() const;
+
 private:
+  void readStopTokens();
+
   Manifest description;
   std::unique_ptr<WeightFile> weightFile;
   std::unique_ptr<ModelLibrary> library;
   std::vector<const void *> bases; // of each weight, in the model's order
   std::vector<float> phi;          // empty: none
+  std::vector<int32_t> stops;
+  mutable std::mutex textLock;
+  mutable std::optional<text::Tokenizer> loadedTokenizer;
+  mutable std::optional<text::ChatTemplate> loadedChat;
 };
 
 } // namespace fdpp::runtime

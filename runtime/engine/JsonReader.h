@@ -48,12 +48,6 @@ public:
       fail(key, "must be a string");
     return member.get<std::string>();
   }
-  bool boolean(const char *key) const {
-    const nlohmann::json &member = get(key);
-    if (!member.is_boolean())
-      fail(key, "must be true or false");
-    return member.get<bool>();
-  }
   int64_t integer(const char *key, int64_t low, int64_t high) const {
     return integer(get(key), key, low, high);
   }

@@ -112,11 +112,9 @@ void readTokenizer(const JsonObject &root, Manifest &manifest) {
   if (!root.has("tokenizer"))
     return;
   JsonObject object = root.object("tokenizer");
-  manifest.hasTokenizer = true;
   if (object.has("bos"))
     manifest.bos = static_cast<int32_t>(object.integer("bos", 0, INT32_MAX));
   manifest.eos = object.ids("eos");
-  manifest.chat = object.boolean("chat");
 }
 
 /// A name that stays inside the folder: relative, without empty or dot parts.

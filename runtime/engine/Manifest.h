@@ -30,7 +30,6 @@ struct Manifest {
   uint64_t parameters = 0;                    // 0 when not told
   fdpp_model_limits limits = {};
   uint64_t stepWeightBytes = 0, stepTokenBytes = 0;
-  bool hasTokenizer = false, chat = false;
   int32_t bos = -1; // -1: none
   std::vector<int32_t> eos;
   std::vector<ManifestFile> files;

@@ -36,15 +36,19 @@ void Sequence::append(const int32_t *ids, int32_t count) {
   tokenIds.insert(tokenIds.end(), ids, ids + count);
 }
 
-void Sequence::truncate(int32_t length) {
-  tokenIds.resize(length);
-  while (static_cast<int32_t>(pageIds.size()) > pagesFor(length)) {
+void Sequence::truncate(int32_t newLength) {
+  if (newLength < length())
+    logitsSerial = 0; // the kept logits were of a token that is gone
+  tokenIds.resize(newLength);
+  while (static_cast<int32_t>(pageIds.size()) > pagesFor(newLength)) {
     allocator.release(pageIds.back());
     pageIds.pop_back();
   }
 }
 
 void Sequence::shareFrom(const Sequence &other) {
+  logits = other.logits;
+  logitsSerial = other.logitsSerial;
   tokenIds.assign(other.tokenIds.begin(), other.tokenIds.end());
   for (int32_t page : other.pageIds) {
     allocator.share(page);

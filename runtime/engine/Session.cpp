@@ -31,6 +31,12 @@ double cacheBytesPerToken(const fdpp_model_limits &limits) {
          limits.page_tokens;
 }
 
+uint64_t logitsBytes(const SessionOptions &options,
+                     const fdpp_model_limits &limits) {
+  return (static_cast<uint64_t>(options.sequences) + limits.max_rows) *
+         limits.vocab_size * sizeof(float);
+}
+
 SessionOptions resolveOptions(SessionOptions options,
                               const fdpp_model_limits &limits) {
   if (options.threads == 0)
@@ -84,7 +90,6 @@ Sequence *Session::createSequence(uint64_t id) {
               " sequences; end one or make the session with more");
   sequences.push_back(std::make_unique<Sequence>(
       id, allocator, limits().page_tokens, settings.context));
-  ++sequencesMade;
   return sequences.back().get();
 }
 

@@ -46,6 +46,10 @@ SessionOptions resolveOptions(SessionOptions options,
 /// Bytes of the KV cache one token takes in all layers.
 double cacheBytesPerToken(const fdpp_model_limits &limits);
 
+/// Bytes set aside for logits: those kept for each sequence, and one step's.
+uint64_t logitsBytes(const SessionOptions &options,
+                     const fdpp_model_limits &limits);
+
 struct PhaseStats {
   uint64_t steps = 0, tokens = 0;
   double ms = 0;
@@ -74,15 +78,12 @@ public:
   const PageAllocator &pages() const { return allocator; }
   ThreadTeam &team() { return threads; }
   Sampler &sampler() { return sampling; }
-  uint64_t workspaceBytes() const { return workspace.size(); }
-  uint64_t cacheBytes() const { return cache.size(); }
 
   /// `id` keys the sampler's random numbers.
   Sequence *createSequence(uint64_t id);
   void destroySequence(Sequence *sequence);
   /// A copy that shares the pages of `source` until one of them appends.
   Sequence *fork(const Sequence *source, uint64_t id);
-  uint64_t nextId() const { return sequencesMade; }
 
   /// Runs all tokens of all items. Refuses the whole call before it starts,
   /// with nothing changed, when an argument is wrong, a sequence would outgrow
@@ -95,6 +96,7 @@ public:
 
   void setProgress(ProgressFn fn, void *ctx);
   SessionStats &stats() { return counters; }
+  const SessionStats &stats() const { return counters; }
   /// layers x query_heads counts of rows redone exactly.
   const std::vector<uint64_t> &recomputed() const { return recomputedRows; }
   void resetStats();
@@ -119,7 +121,6 @@ private:
   fdpp_step request = {};
   std::vector<std::unique_ptr<Sequence>> sequences;
   std::vector<uint64_t> recomputedRows;
-  uint64_t sequencesMade = 0;
   uint64_t serial = 0; // of step calls, to know whose logits still stand
   SessionStats counters;
   ProgressFn progress = nullptr;
