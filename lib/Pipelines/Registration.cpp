@@ -3,6 +3,7 @@
 #include "fdpp/Pipelines/Registration.h"
 
 #include "fdpp/Dialect/FDPP/IR/FDPP.h"
+#include "fdpp/Dialect/FDPP/Transforms/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Arith/Transforms/BufferizableOpInterfaceImpl.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
@@ -25,6 +26,7 @@ void ::fdpp::registerAllDialects(DialectRegistry &registry) {
                   func::FuncDialect, math::MathDialect, memref::MemRefDialect,
                   scf::SCFDialect, tensor::TensorDialect,
                   mlir::fdpp::FDPPDialect>();
+  mlir::fdpp::registerBufferizableOpInterfaceExternalModels(registry);
   arith::registerBufferizableOpInterfaceExternalModels(registry);
   bufferization::func_ext::registerBufferizableOpInterfaceExternalModels(
       registry);
@@ -34,6 +36,7 @@ void ::fdpp::registerAllDialects(DialectRegistry &registry) {
 }
 
 void ::fdpp::registerAllPasses() {
+  mlir::fdpp::registerFDPPPasses();
   registerTransformsPasses();
   bufferization::registerBufferizationPasses();
 }

@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// --fdpp-name-for-emission
+
+#include "fdpp/Dialect/FDPP/IR/FDPP.h"
+#include "fdpp/Dialect/FDPP/Transforms/Passes.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/Builders.h"
+#include "mlir/IR/BuiltinOps.h"
+#include "llvm/ADT/StringSet.h"
+
+namespace mlir::fdpp {
+#define GEN_PASS_DEF_FDPPNAMEFOREMISSION
+#include "fdpp/Dialect/FDPP/Transforms/Passes.h.inc"
+} // namespace mlir::fdpp
+
+using namespace mlir;
+using namespace mlir::fdpp;
+
+namespace {
+
+/// Unique identifiers of one scope.
+class Scope {
+public:
+  std::string take(StringRef wanted) {
+    std::string base = identifier(wanted), name = base;
+    for (unsigned i = 2; !taken.insert(name).second; ++i)
+      name = base + std::to_string(i);
+    return name;
+  }
+
+private:
+  static std::string identifier(StringRef text) {
+    std::string name;
+    for (char c : text)
+      name += llvm::isAlnum(c) ? c : '_';
+    if (name.empty() || llvm::isDigit(name.front()))
+      name.insert(name.begin(), '_');
+    return name;
+  }
+  llvm::StringSet<> taken;
+};
+
+StringRef locationName(Location loc) {
+  if (auto name = dyn_cast<NameLoc>(loc))
+    return name.getName();
+  if (auto fused = dyn_cast<FusedLoc>(loc))
+    for (Location part : fused.getLocations())
+      if (StringRef name = locationName(part); !name.empty())
+        return name;
+  return "";
+}
+
+/// A text that is the same for two epilogues exactly when one struct can serve
+/// both: operations, attributes and the types of what they capture.
+class EpilogueSignature {
+public:
+  EpilogueSignature(FusedLinearOp op, unsigned i) : os(text) {
+    Region &region = op.getEpilogues()[i];
+    SegmentAttr segment = op.getSegment(i);
+    os << segment.getColumns() << stringifyPartnerKind(segment.getPartner())
+       << segment.getGroup() << op.getOuts()[segment.getDest()].getType();
+    for (BlockArgument argument : region.getArguments())
+      number(argument);
+    for (Operation &inner : region.front())
+      visit(inner);
+  }
+  std::string text;
+
+private:
+  unsigned number(Value value) {
+    return numbers.try_emplace(value, numbers.size()).first->second;
+  }
+  void visit(Operation &op) {
+    os << '|' << op.getName() << op.getDiscardableAttrDictionary()
+       << op.getPropertiesAsAttribute();
+    for (Value operand : op.getOperands())
+      os << ' ' << number(operand) << ':' << operand.getType();
+    for (Value result : op.getResults())
+      number(result);
+  }
+  llvm::raw_string_ostream os;
+  DenseMap<Value, unsigned> numbers;
+};
+
+bool writesRole(FusedLinearOp op, unsigned i, StringRef role) {
+  auto argument =
+      dyn_cast<BlockArgument>(op.getOuts()[op.getSegment(i).getDest()]);
+  auto func = op->getParentOfType<func::FuncOp>();
+  if (!argument || argument.getOwner() != &func.front())
+    return false;
+  auto name =
+      func.getArgAttrOfType<StringAttr>(argument.getArgNumber(), kRoleAttr);
+  return name && name.getValue() == role;
+}
+
+/// What a reader would call the epilogue.
+std::string epilogueName(FusedLinearOp op, unsigned i) {
+  Block &body = op.getEpilogues()[i].front();
+  if (auto store = dyn_cast<KVStoreOp>(body.getTerminator()))
+    return store.getPlane() == CachePlane::Key ? "StoreKey" : "StoreValue";
+  if (!body.getArguments().back().use_empty())
+    return "AddResidual";
+  switch (op.getSegment(i).getPartner()) {
+  case PartnerKind::GateUp:
+    return "StoreGated";
+  case PartnerKind::Half:
+    return "StoreRotated";
+  case PartnerKind::None:
+    return writesRole(op, i, "logits") ? "StoreLogits" : "Store";
+  }
+  llvm_unreachable("unknown partner");
+}
+
+/// Operations that the printer has text for, beside the dialect's own.
+bool isPrintable(Operation *op) {
+  if (isa<FusedLinearOp, DispatchOp, YieldOp, StoreOp, KVStoreOp, WeightAtOp,
+          WeightOp, ScalarActivationOp, TokenSlotsOp, RopeTableOp, EmbedOp,
+          SelectRowsOp, RMSNormOp, PrefillAttentionOp, DecodeAttentionOp>(op))
+    return true;
+  if (isa<ModuleOp, func::FuncOp, func::ReturnOp, scf::ForOp, scf::YieldOp,
+          memref::ViewOp, memref::DimOp, memref::LoadOp>(op))
+    return true;
+  return isa<arith::ConstantOp, arith::AddIOp, arith::SubIOp, arith::MulIOp,
+             arith::DivUIOp, arith::RemUIOp, arith::IndexCastOp, arith::AddFOp,
+             arith::SubFOp, arith::MulFOp, arith::DivFOp, arith::NegFOp,
+             arith::ExtFOp, arith::TruncFOp>(op);
+}
+
+struct NameForEmissionPass
+    : public mlir::fdpp::impl::FDPPNameForEmissionBase<NameForEmissionPass> {
+  void runOnOperation() override {
+    if (failed(checkPrintable()))
+      return signalPassFailure();
+    for (auto func : getOperation().getOps<func::FuncOp>())
+      nameBuffers(func);
+    getOperation().walk([&](FusedLinearOp op) { nameEpilogues(op); });
+  }
+
+  LogicalResult checkPrintable() {
+    WalkResult result = getOperation().walk([&](Operation *op) {
+      // Init regions are evaluated when the engine is written, not printed.
+      if (op->getParentOfType<WeightOp>() || isPrintable(op))
+        return WalkResult::advance();
+      op->emitOpError("has no kernel on this target; a pass of the phase "
+                      "'fused' should have absorbed it");
+      return WalkResult::interrupt();
+    });
+    return failure(result.wasInterrupted());
+  }
+
+  static void nameBuffers(func::FuncOp func) {
+    Scope scope;
+    for (StringRef reserved : {"team", "step", "weights", "layer"})
+      scope.take(reserved);
+    func.walk([&](memref::ViewOp view) {
+      StringRef wanted = locationName(view.getLoc());
+      view->setAttr("fdpp.name",
+                    StringAttr::get(func.getContext(),
+                                    scope.take(wanted.empty() ? "buffer"
+                                                              : wanted)));
+    });
+  }
+
+  void nameEpilogues(FusedLinearOp op) {
+    SmallVector<Attribute> names;
+    for (unsigned i = 0; i < op.getSegments().size(); ++i) {
+      auto [at, added] =
+          epilogues.try_emplace(EpilogueSignature(op, i).text, "");
+      if (added)
+        at->second = classes.take(epilogueName(op, i));
+      names.push_back(StringAttr::get(op.getContext(), at->second));
+    }
+    op->setAttr("fdpp.epilogues", ArrayAttr::get(op.getContext(), names));
+  }
+
+  llvm::StringMap<std::string> epilogues;
+  Scope classes;
+};
+
+} // namespace
