@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Exported models in onnxruntime against the float64 reference."""
 
+import io
+import json
+import re
+
 import numpy as np
 import onnx
 import pytest
@@ -8,10 +12,12 @@ import pytest
 import llama_reference
 import tiny_models
 from fdpp.export import main as export
+from fdpp.progress import Progress
 from onnx_runner import OnnxModel
 
-# Logits of the tiny models are of order 10; float32 keeps them this close to
-# float64, and the smallest fault of the graph is a thousand times larger.
+# Logits of the tiny models span about 10; onnxruntime's float32 stays within
+# 2e-5 of float64, and an epsilon or a rotary base wrong by a tenth or a
+# hundredth shows as 4e-3 or more.
 TOLERANCE = 2e-4
 
 TOKENS = [int(t) for t in np.random.default_rng(7).integers(0, 97, 23)]
@@ -99,6 +105,18 @@ def test_layers_cuts_the_model_down(tmp_path):
     assert error < TOLERANCE
 
 
+def test_rope_parameters_say_the_same_as_rope_scaling(tmp_path):
+    config, _ = tiny_models.write_model("llama3-rope", tmp_path / "hf")
+    assert export([str(tmp_path / "hf"), "-o", str(tmp_path / "a")]) == 0
+    nested = config["rope_scaling"] | {"rope_theta": config["rope_theta"]}
+    newer = {k: v for k, v in config.items() if k not in ("rope_theta", "rope_scaling")}
+    newer |= {"rope_parameters": nested, "dtype": "float32"}
+    (tmp_path / "hf" / "config.json").write_text(json.dumps(newer))
+    assert export([str(tmp_path / "hf"), "-o", str(tmp_path / "b")]) == 0
+    graphs = [(tmp_path / out / "model.onnx").read_bytes() for out in ("a", "b")]
+    assert graphs[0] == graphs[1]
+
+
 def test_two_exports_are_byte_identical(tmp_path):
     tiny_models.write_model("tied-bf16", tmp_path / "hf")
     for out in ("a", "b"):
@@ -107,3 +125,27 @@ def test_two_exports_are_byte_identical(tmp_path):
     assert names == ["config.json", "model.onnx", "model.onnx.data"]
     for name in names:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_progress_on_a_terminal_has_elapsed_time():
+    stream = Terminal()
+    with Progress(200, stream) as progress:
+        progress.advance(50, "model.norm.weight")
+    assert re.search(r"\[ +\d+\.\d s\]  25 % model\.norm\.weight", stream.getvalue())
+    assert stream.getvalue().endswith("\r\x1b[K")
+
+
+def test_nothing_but_the_result_in_a_pipe(tmp_path, capsys):
+    tiny_models.write_model("gqa", tmp_path / "hf")
+    assert export([str(tmp_path / "hf"), "-o", str(tmp_path / "out")]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert captured.out.splitlines() == [
+        f"wrote {tmp_path}/out: 2 layers, 0.2 MB of weights",
+        f"next: fdpp-compile {tmp_path}/out/model.onnx",
+    ]

@@ -72,6 +72,11 @@ def test_missing_weights(model, capsys):
     [
         ({"architectures": ["MixtralForCausalLM"]}, "architecture 'MixtralForCausalLM'"),
         ({"architectures": "REMOVE"}, "architecture None is not supported"),
+        ({"architectures": {"0": 1}}, "architecture None is not supported"),
+        ({"rope_theta": float("inf")}, "'rope_theta' must be a positive float"),
+        ({"vocab_size": 10**12}, "'vocab_size' must be a positive int"),
+        ({"torch_dtype": ["x"]}, "torch_dtype ['x'] is not supported"),
+        ({"torch_dtype": "int8"}, "torch_dtype 'int8' is not supported"),
         ({"hidden_size": "REMOVE"}, "'hidden_size' is missing"),
         ({"hidden_size": "48"}, "'hidden_size' must be a positive int"),
         ({"num_hidden_layers": -2}, "'num_hidden_layers' must be a positive int"),
@@ -134,6 +139,7 @@ def test_random_safetensors(model, capsys):
 @pytest.mark.parametrize(
     "change, message",
     [
+        ({"dtype": ["F32"]}, "only F32, F16 and BF16 are read"),
         ({"dtype": "F8_E4M3"}, "only F32, F16 and BF16 are read"),
         ({"shape": [48, 49]}, "has a damaged header entry"),
         ({"shape": [-48, -48]}, "has a damaged header entry"),
@@ -214,16 +220,18 @@ def test_foreign_output_folder_is_left_alone(model, capsys):
     assert "does not exist, create it first" in refused(capsys, model, output=missing)
 
 
-def test_former_export_is_replaced_and_its_engine_stays(model, capsys):
+def test_former_export_is_replaced_and_the_rest_stays(model, capsys):
     out = model.parent / "out"
     assert export([str(model), "-o", str(out)]) == 0
     (out / "model.fdpp").mkdir()
     (out / "model.fdpp" / "engine.json").write_text("{}")
+    (out / "notes.txt").write_text("keep")
     (out / "tokenizer.json").write_text("of another model")
     before = (out / "model.onnx").read_bytes()
     assert export([str(model), "-o", str(out), "--dtype", "bf16"]) == 0
     assert (out / "model.onnx").read_bytes() != before
     assert (out / "model.fdpp" / "engine.json").read_text() == "{}"
+    assert (out / "notes.txt").read_text() == "keep"
     assert not (out / "tokenizer.json").exists()
     assert sorted(path.name for path in model.parent.iterdir()) == ["hf", "out"]
     assert "next: fdpp-compile " in capsys.readouterr().out.splitlines()[-1]

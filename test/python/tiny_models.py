@@ -36,7 +36,8 @@ def tiny_config(**changes) -> dict:
         "num_key_value_heads": 2,
         "vocab_size": 97,
         "max_position_embeddings": 256,
-        "rms_norm_eps": 1e-5,
+        # Large enough for a wrong epsilon to show.
+        "rms_norm_eps": 1e-2,
         "rope_theta": 10000.0,
         "tie_word_embeddings": False,
     } | changes

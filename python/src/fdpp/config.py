@@ -14,6 +14,9 @@ ARCHITECTURES = ("LlamaForCausalLM", "MistralForCausalLM")
 # The storage types that initializers may have, by their names in --dtype.
 DTYPE_NAMES = ("f32", "bf16", "f16")
 
+# No number of a configuration comes near; an extent beyond has no tensor.
+_LIMIT = 2**31
+
 _TORCH_DTYPES = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 
 
@@ -123,7 +126,7 @@ class _Fields:
         if value is None:
             raise self.error(f"'{key}' is missing")
         numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not numeric or kind(value) != value or not 0 < value < float("inf"):
+        if not numeric or not 0 < value < _LIMIT or kind(value) != value:
             raise self.error(f"'{key}' must be a positive {kind.__name__}, not {value!r}")
         return kind(value)
 
@@ -140,7 +143,8 @@ def config_from_hf(values: dict, where: str) -> LlamaConfig:
     Everything that would change the arithmetic and is not supported is
     refused: nothing is ignored in silence."""
     fields = _Fields(values, where)
-    architecture = (values.get("architectures") or [None])[0]
+    listed = values.get("architectures")
+    architecture = listed[0] if isinstance(listed, list) and listed else None
     if architecture not in ARCHITECTURES:
         raise fields.error(
             f"architecture {architecture!r} is not supported, only "
@@ -217,7 +221,7 @@ def _sliding_window(fields: _Fields, architecture: str) -> int | None:
 
 def _storage_dtype(fields: _Fields) -> str:
     name = fields.values.get("torch_dtype") or fields.values.get("dtype") or "float32"
-    if name not in _TORCH_DTYPES:
+    if not isinstance(name, str) or name not in _TORCH_DTYPES:
         raise fields.error(f"torch_dtype {name!r} is not supported")
     return _TORCH_DTYPES[name]
 

@@ -5,6 +5,7 @@ import argparse
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 from . import __version__
@@ -30,7 +31,7 @@ templates for --no-weights:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns the exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    former = signal.signal(signal.SIGTERM, _interrupt)
     try:
         return _run(_parser().parse_args(argv))
     except UserError as error:
@@ -39,6 +40,12 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("fdpp-export: error: interrupted, nothing was written", file=sys.stderr)
         return 130
+    except Exception:
+        traceback.print_exc()
+        print("fdpp-export: internal error, please report the lines above", file=sys.stderr)
+        return 70
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 def _interrupt(*_) -> None:
@@ -87,6 +94,8 @@ def _run(args: argparse.Namespace) -> int:
     target = Path(args.output)
     check_target(target)
     source = open_source(args.source, args.layers, not args.no_weights)
+    for warning in source.warnings:
+        print(f"fdpp-export: warning: {warning}", file=sys.stderr)
     tensors = source.tensors
     if args.dtype is not None:
         tensors = [converted(tensor, args.dtype) for tensor in tensors]

@@ -6,6 +6,7 @@ projections are stored so that rotary embedding acts on neighbours; they are
 put back to halves here. Quantised tensors are dequantised by gguf-py to
 float32, which holds their values exactly; --dtype may round them after."""
 
+import dataclasses
 import json
 import math
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import numpy as np
 
 from .config import LlamaConfig, checked
 from .errors import UserError
+from .gguf_tokenizer import build_tokenizer
 from .tensors import Tensor, row_ranges
 
 _LAYER_NAMES = {
@@ -41,8 +43,18 @@ _TOP_NAMES = {
 _ROPE_FACTORS = "rope_freqs.weight"
 
 
-def read(path: Path) -> tuple[LlamaConfig, dict[str, Tensor], dict[str, bytes]]:
-    """Configuration, tensors under Hugging Face names, and companion files."""
+@dataclasses.dataclass(frozen=True)
+class GgufModel:
+    """What a file holds, in Hugging Face's terms."""
+
+    config: LlamaConfig
+    tensors: dict[str, Tensor]
+    files: dict[str, bytes]  # companions: name -> contents
+    warnings: list[str]
+
+
+def read(path: Path) -> GgufModel:
+    """Everything but the bytes of the tensors."""
     reader = _open(path)
     stored = {tensor.name: tensor for tensor in reader.tensors}
     metadata = _Metadata(reader, path)
@@ -52,7 +64,8 @@ def read(path: Path) -> tuple[LlamaConfig, dict[str, Tensor], dict[str, bytes]]:
         if tensor.name != _ROPE_FACTORS:
             name = _hf_name(tensor.name, path)
             tensors[name] = _tensor(tensor, name, config, path)
-    return config, tensors, _companions(metadata)
+    files, warnings = _companions(metadata)
+    return GgufModel(config, tensors, files, warnings)
 
 
 def _open(path: Path) -> gguf.GGUFReader:
@@ -230,15 +243,20 @@ def _decoded(tensor: gguf.ReaderTensor, rows) -> np.ndarray:
     return gguf.dequantize(data, tensor.tensor_type)
 
 
-def _companions(metadata: _Metadata) -> dict[str, bytes]:
-    """Files beside the model: generation_config.json from the special ids."""
+def _companions(metadata: _Metadata) -> tuple[dict[str, bytes], list[str]]:
+    """Files beside the model, and a warning if the tokenizer is of a kind that
+    cannot be rebuilt: the model then runs on token ids only."""
     ids = {
         "bos_token_id": metadata.value("tokenizer.ggml.bos_token_id"),
         "eos_token_id": metadata.value("tokenizer.ggml.eos_token_id"),
         "pad_token_id": metadata.value("tokenizer.ggml.padding_token_id"),
     }
     known = {key: value for key, value in ids.items() if value is not None}
-    if not known:
-        return {}
-    text = json.dumps(known, indent=2, sort_keys=True) + "\n"
-    return {"generation_config.json": text.encode()}
+    files = {}
+    if known:
+        text = json.dumps(known, indent=2, sort_keys=True) + "\n"
+        files["generation_config.json"] = text.encode()
+    try:
+        return files | build_tokenizer(metadata.reader), []
+    except UserError as error:
+        return files, [f"no tokenizer files: {error}; engines will need --tokens"]

@@ -72,7 +72,7 @@ def _read_header(path: Path) -> tuple[dict, int, int]:
 
 def _tensor(path: Path, name: str, entry: dict, data_begin: int, size: int) -> Tensor:
     try:
-        kind = entry["dtype"]
+        kind = str(entry["dtype"])
         shape = tuple(int(extent) for extent in entry["shape"])
         begin, end = (int(offset) for offset in entry["data_offsets"])
     except (KeyError, TypeError, ValueError):

@@ -6,25 +6,11 @@ import json
 import re
 from pathlib import Path
 
-from . import gguf_source, safetensors_reader
+from . import companions, gguf_source, safetensors_reader
 from .config import LlamaConfig, config_from_hf, read_json
 from .errors import UserError
 from .geometry import TEMPLATES
 from .tensors import Tensor, expected_shapes
-
-# Files that travel with a model under their own names.
-_COMPANIONS = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "tokenizer.model",
-    "chat_template.jinja",
-    "generation_config.json",
-    "config.json",
-    "LICENSE*",
-    "NOTICE*",
-)
 
 # Tensors that checkpoints may hold although the graph computes them.
 _DERIVED = re.compile(r"model\.layers\.\d+\.self_attn\.rotary_emb\.inv_freq")
@@ -39,6 +25,7 @@ class Source:
     tensors: list[Tensor]  # in the order of expected_shapes
     files: dict[str, bytes]  # name in the output folder -> contents
     description: str  # what it was made from, for the model's metadata
+    warnings: list[str] = dataclasses.field(default_factory=list)
 
 
 def open_source(name: str, layers: int | None, weights: bool) -> Source:
@@ -97,7 +84,7 @@ def _from_config(path: Path, layers: int | None) -> Source:
 def _from_folder(folder: Path, layers: int | None, weights: bool) -> Source:
     config_path = folder / "config.json"
     config = _cut(config_from_hf(read_json(config_path), str(config_path)), layers)
-    files = _companions(folder)
+    files = companions.read_folder(folder)
     description = f"Hugging Face folder {folder.resolve().name}"
     if not weights:
         return _seeded(config, files, description)
@@ -106,25 +93,16 @@ def _from_folder(folder: Path, layers: int | None, weights: bool) -> Source:
 
 
 def _from_gguf(path: Path, layers: int | None, weights: bool) -> Source:
-    config, tensors, files = gguf_source.read(path)
-    config = _cut(config, layers)
+    model = gguf_source.read(path)
+    config = _cut(model.config, layers)
     description = f"GGUF file {path.name}"
     if not weights:
-        return _seeded(config, files, description)
-    tensors = _matched(tensors, config, str(path))
-    return Source(config, tensors, _with_config(files, config), description)
-
-
-def _companions(folder: Path) -> dict[str, bytes]:
-    files = {}
-    for pattern in _COMPANIONS:
-        for path in sorted(folder.glob(pattern)):
-            if path.is_file():
-                try:
-                    files[path.name] = path.read_bytes()
-                except OSError as error:
-                    raise UserError(f"cannot read {path}: {error.strerror}") from None
-    return files
+        source = _seeded(config, model.files, description)
+    else:
+        tensors = _matched(model.tensors, config, str(path))
+        files = _with_config(model.files, config)
+        source = Source(config, tensors, files, description)
+    return dataclasses.replace(source, warnings=model.warnings)
 
 
 def _matched(tensors: dict[str, Tensor], config: LlamaConfig, where: str) -> list[Tensor]:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from .companions import is_companion
 from .errors import UserError
 from .graph import DATA_FILE, PRODUCER, Placed
 from .progress import Progress
@@ -78,10 +79,14 @@ def _replace(target: Path, stage: Path, old: Path) -> None:
         target.rename(old)
         stage.rename(target)
         for entry in old.iterdir():
-            if entry.is_dir() and not (target / entry.name).exists():
+            if not _is_own(entry.name) and not (target / entry.name).exists():
                 entry.rename(target / entry.name)
         shutil.rmtree(old, ignore_errors=True)
     _sync(target.parent)
+
+
+def _is_own(name: str) -> bool:
+    return name in (MODEL_FILE, DATA_FILE) or is_companion(name)
 
 
 @contextlib.contextmanager
