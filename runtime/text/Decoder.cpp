@@ -259,6 +259,8 @@ void DecoderSpec::add(const JsonNode &Node, int Depth) {
     Stages.push_back(std::make_unique<ByteFallback>());
   } else if (Type == "Replace") {
     Node.only({"type", "pattern", "content"});
+    // A regex could run out of its match limit, and decoding cannot fail.
+    Node.at("pattern").only({"String"});
     Stages.push_back(std::make_unique<ReplaceText>(
         parseStringOrRegex(Node.at("pattern")), Node.at("content").string()));
   } else {

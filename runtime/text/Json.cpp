@@ -11,6 +11,10 @@
 
 namespace fdpp::text {
 
+static std::string fieldPath(const std::string &Where, const std::string &Key) {
+  return Where.empty() ? Key : Where + "." + Key;
+}
+
 void JsonNode::refuse(const std::string &What) const {
   fail("'" + Where + "' " + What);
 }
@@ -25,7 +29,7 @@ JsonNode JsonNode::get(const char *Key) const {
     refuse("must be an object");
   auto It = Value->find(Key);
   return JsonNode(It == Value->end() ? Null : *It,
-                  Where.empty() ? Key : Where + "." + Key);
+                  fieldPath(Where, Key));
 }
 
 JsonNode JsonNode::at(const char *Key) const {
@@ -86,7 +90,7 @@ void JsonNode::only(std::initializer_list<std::string_view> Known) const {
     refuse("must be an object");
   for (const auto &Field : Value->items())
     if (std::find(Known.begin(), Known.end(), Field.key()) == Known.end())
-      JsonNode(Field.value(), Where + "." + Field.key())
+      JsonNode(Field.value(), fieldPath(Where, Field.key()))
           .refuse("is not supported");
 }
 

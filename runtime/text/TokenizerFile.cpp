@@ -177,6 +177,11 @@ TokenizerFile readTokenizerFile(std::string_view Text) {
 }
 
 static void checkModelOptions(const JsonNode &Model, Bpe &Out) {
+  // The reader leaves these in the document only when they are something else.
+  if (Model.has("vocab"))
+    Model.at("vocab").refuse("must be an object");
+  if (Model.has("merges"))
+    Model.at("merges").refuse("must be an array");
   Model.only({"type", "dropout", "unk_token", "continuing_subword_prefix",
               "end_of_word_suffix", "fuse_unk", "byte_fallback",
               "ignore_merges"});

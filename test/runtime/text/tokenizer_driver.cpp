@@ -10,8 +10,9 @@
 //   fdpp-tokenizer-driver stream TOKENIZER.json
 //     in:  as decode       out: count, then each part as byte count, bytes
 //   fdpp-tokenizer-driver chat CHAT.json
-//     in:  generation_prompt, message count, then role and content, each as
-//          byte count, bytes     out: ok, byte count, text or message
+//     in:  generation_prompt, seconds since 1970, message count, then role and
+//          content, each as byte count, bytes
+//     out: ok, byte count, text or message
 //   fdpp-tokenizer-driver bench TOKENIZER.json TEXT
 //     prints load time and encode speed
 
@@ -104,12 +105,13 @@ static void chatAll(const char *Path) {
   if (!Chat)
     die(Chat.error());
   for (uint32_t Generate; readWord(Generate);) {
+    std::time_t Now = needWord();
     std::vector<ChatMessage> Messages(needWord());
     for (ChatMessage &M : Messages) {
       M.Role = needData<std::string>();
       M.Content = needData<std::string>();
     }
-    auto Text = Chat->render(Messages, Generate != 0);
+    auto Text = Chat->render(Messages, Generate != 0, Now);
     writeWord(static_cast<bool>(Text));
     writeData(Text ? *Text : Text.error());
   }
