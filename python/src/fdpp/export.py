@@ -9,6 +9,7 @@ import traceback
 from pathlib import Path
 
 from . import __version__
+from .companions import with_chat
 from .config import DTYPE_NAMES
 from .errors import UserError
 from .geometry import TEMPLATES
@@ -94,7 +95,8 @@ def _run(args: argparse.Namespace) -> int:
     target = Path(args.output)
     check_target(target)
     source = open_source(args.source, args.layers, not args.no_weights)
-    for warning in source.warnings:
+    files, chat_warnings = with_chat(source.files)
+    for warning in (*source.warnings, *chat_warnings):
         print(f"fdpp-export: warning: {warning}", file=sys.stderr)
     tensors = source.tensors
     if args.dtype is not None:
@@ -103,7 +105,7 @@ def _run(args: argparse.Namespace) -> int:
     model = build_model(source.config, placed, __version__, {"source": source.description})
     total = sum(tensor.nbytes for tensor in tensors)
     with staged(target) as folder, Progress(total) as progress:
-        for name, contents in source.files.items():
+        for name, contents in files.items():
             write_file(folder / name, contents)
         if not args.no_weights:
             write_data(folder, placed, progress)
