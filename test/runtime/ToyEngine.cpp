@@ -97,6 +97,71 @@ void Engine::write(bool refresh) {
   put("engine.json", manifest.dump(1));
 }
 
+void Engine::addTokenizer() {
+  // Byte-level: printable bytes spell themselves, the others U+0100 and on.
+  json vocab = json::object();
+  for (int32_t byte = 0, other = 0; byte < 256; ++byte) {
+    bool plain = (byte > 32 && byte < 127) || (byte > 160 && byte != 173);
+    int32_t code = plain ? byte : 256 + other++;
+    std::string spelling;
+    if (code < 0x80)
+      spelling += static_cast<char>(code);
+    else
+      spelling = {static_cast<char>(0xC0 | code >> 6),
+                  static_cast<char>(0x80 | (code & 63))};
+    vocab[spelling] = byte;
+  }
+  json added = json::array();
+  const char *names[] = {"<eos>", "<user>", "<bot>", "<bos>"};
+  for (int32_t i = 0; i < 4; ++i)
+    added.push_back({{"id", kEos + i},
+                     {"content", names[i]},
+                     {"single_word", false},
+                     {"lstrip", false},
+                     {"rstrip", false},
+                     {"normalized", false},
+                     {"special", true}});
+  json bytes = {{"type", "ByteLevel"},
+                {"add_prefix_space", false},
+                {"trim_offsets", true},
+                {"use_regex", false}};
+  put("tokenizer.json", json{{"version", "1.0"},
+                             {"truncation", nullptr},
+                             {"padding", nullptr},
+                             {"added_tokens", added},
+                             {"normalizer", nullptr},
+                             {"pre_tokenizer", bytes},
+                             {"post_processor", nullptr},
+                             {"decoder", bytes},
+                             {"model",
+                              {{"type", "BPE"},
+                               {"dropout", nullptr},
+                               {"unk_token", nullptr},
+                               {"continuing_subword_prefix", nullptr},
+                               {"end_of_word_suffix", nullptr},
+                               {"fuse_unk", false},
+                               {"byte_fallback", false},
+                               {"ignore_merges", false},
+                               {"vocab", vocab},
+                               {"merges", json::array()}}}}
+                            .dump());
+  json plain = {{"prefix", ""}, {"suffix", ""}, {"trim", "none"}};
+  json user = plain, bot = plain;
+  user["prefix"] = "<user>";
+  bot["prefix"] = "<bot>";
+  put("chat.json", json{{"format", 1},
+                        {"start", "<bos>"},
+                        {"system", nullptr},
+                        {"later_system", nullptr},
+                        {"user", user},
+                        {"assistant", bot},
+                        {"alternate", false},
+                        {"generation_prompt", "<bot>"}}
+                       .dump());
+  put("generation_config.json", json{{"eos_token_id", kEos}}.dump());
+  write();
+}
+
 void Engine::writeWeights() const {
   std::vector<int32_t> data;
   for (int32_t id = 0; id < kVocab; ++id)

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef FDPP_TOOLS_FDPP_BENCH_BENCH_H
+#define FDPP_TOOLS_FDPP_BENCH_BENCH_H
+
+#include "Client.h"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace fdpp::tools {
+
+struct BenchOptions {
+  std::string folder;
+  std::vector<int32_t> prompts{512};
+  std::vector<int32_t> generated{128};
+  std::vector<int32_t> depths{0};
+  std::vector<int32_t> sequences{1};
+  int32_t threads = 0;
+  int32_t repetitions = 5;
+  std::string format = "md";
+  std::string compare; // an older result, JSON
+};
+
+std::optional<int> parseBenchOptions(int argc, char **argv,
+                                     BenchOptions &options);
+
+/// One row: prefill of `prompt` tokens or decoding of `generated` tokens, on
+/// each of `sequences` sequences that hold `depth` tokens already.
+struct Test {
+  int32_t prompt = 0, generated = 0, depth = 0, sequences = 1;
+
+  /// "pp512", "tg128", "pp512 @ d1024".
+  std::string name() const;
+  auto key() const {
+    return std::make_tuple(prompt, generated, depth, sequences);
+  }
+};
+
+struct Result {
+  Test test;
+  int64_t time = 0;            // seconds since 1970 at its begin
+  std::vector<double> seconds; // of each repetition
+  double steps = 0;            // model steps of one repetition
+  double bytesPerStep = 0;     // least that a step reads and writes
+  double ceilingBefore = 0, ceilingAfter = 0; // bytes a second
+
+  std::vector<double> tokensPerSecond() const;
+  double msPerStep() const;
+  /// Share of the read ceiling that the median repetition reached.
+  double share() const;
+};
+
+double mean(const std::vector<double> &values);
+double median(std::vector<double> values);
+double deviation(const std::vector<double> &values);
+
+/// What the rows have in common.
+struct Setting {
+  std::string folder, name, dtype, target, arch, cpu;
+  uint64_t weightBytes = 0, parameters = 0;
+  int32_t threads = 0;
+};
+
+class Bench {
+public:
+  Bench(const BenchOptions &options, const Engine &engine);
+  ~Bench();
+
+  const Setting &setting() const { return common; }
+  std::vector<Test> tests() const;
+  Result run(const Test &test);
+
+private:
+  void prepare(const Test &test);
+  double once(const Test &test);
+  double ceiling();
+
+  const BenchOptions &options;
+  Setting common;
+  int32_t vocab;
+  Session session;
+  std::vector<fdpp_sequence *> sequences;
+  std::vector<int32_t> tokens; // random ids to feed
+};
+
+/// Median tokens a second of an older run, by row. Reads fdpp-bench's and
+/// llama-bench's JSON.
+using OldResults =
+    std::map<std::tuple<int32_t, int32_t, int32_t, int32_t>, double>;
+OldResults readOld(const std::string &path);
+
+void printHeader(const BenchOptions &options);
+void printRow(const BenchOptions &options, const Setting &setting,
+              const Result &result, const OldResults &old, bool first);
+void printFooter(const BenchOptions &options);
+
+} // namespace fdpp::tools
+
+#endif // FDPP_TOOLS_FDPP_BENCH_BENCH_H
