@@ -20,6 +20,12 @@ struct Batch {
   const int32_t *pages;       // [S][max_pages]
   int max_pages;
 
+  /// The sequences [first, end) alone; token indices stay those of the step.
+  Batch range(int first, int end) const {
+    return {end - first, seq_offsets + first, context + first,
+            pages + int64_t(first) * max_pages, max_pages};
+  }
+
   int tokens_of(int s) const { return seq_offsets[s + 1] - seq_offsets[s]; }
   int page_of(int s, int slot, int page_tokens) const {
     return pages[int64_t(s) * max_pages + slot / page_tokens];

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What stands between an emitted model and the step ABI. The emitted source
+// defines a struct M:
+//
+//   struct M {
+//     using KvCache = Cache<...>;
+//     struct Weights { explicit Weights(const void *const *); ... };
+//     static constexpr fdpp_weight_entry weight_table[] = {...};
+//     static constexpr fdpp_model_limits limits = {...};
+//     static constexpr const char *arch, *features;
+//     static constexpr int64_t arena_bytes;       // every buffer of a step
+//     static int64_t scratch_bytes(int threads);  // of the largest kernel
+//     static void run(int entry, Team &, const Weights &,
+//                     const Step<KvCache> &);
+//   };
+//
+// and `fdpp_model_query` as `return query<M>(abi_version);`.
+#ifndef FDPP_KERNELS_CPU_MODEL_H
+#define FDPP_KERNELS_CPU_MODEL_H
+
+#include "fdpp-runtime/model_abi.h"
+#include "kernels/common/scratch.h"
+#include "kernels/cpu/kernels.h"
+
+#include <cstddef>
+#include <cstdio>
+#include <iterator>
+#include <new>
+
+namespace fdpp::cpu {
+
+/// A step as the emitted entries see it.
+template <class KvCache> struct Step {
+  int num_tokens, num_seqs, num_rows, decode_seqs;
+  const int32_t *tokens;    // [num_tokens]
+  const int32_t *positions; // [num_tokens]
+  const int32_t *rows;      // [num_rows]
+  Batch batch;
+  KvCache cache;
+  float *logits;   // [num_rows][vocabulary]
+  char *workspace; // buffers, placed by the compiler
+  void *scratch;   // of the kernel that runs
+
+  /// The buffer that begins `offset` bytes into the workspace.
+  template <class T> T *at(int64_t offset) const {
+    return reinterpret_cast<T *>(workspace + offset);
+  }
+};
+
+/// The largest of several sizes.
+template <class... Sizes> constexpr int64_t largest(Sizes... sizes) {
+  int64_t most = 0;
+  ((most = sizes > most ? int64_t(sizes) : most), ...);
+  return most;
+}
+
+template <class M> class ModelTable {
+  using Step = cpu::Step<typename M::KvCache>;
+
+  struct Model {
+    typename M::Weights weights;
+  };
+  struct Call {
+    const Model *model;
+    int entry;
+    Step step;
+    TeamState *team;
+  };
+
+  static constexpr int64_t state_bytes = align_bytes(sizeof(TeamState));
+
+  static uint64_t workspace_size(int32_t threads) {
+    return state_bytes + M::arena_bytes + align_bytes(M::scratch_bytes(threads));
+  }
+
+  static fdpp_model *create(int32_t, const void *const *weights, const float *) {
+    return reinterpret_cast<fdpp_model *>(
+        new (std::nothrow) Model{typename M::Weights(weights)});
+  }
+
+  static void destroy(fdpp_model *model) {
+    delete reinterpret_cast<Model *>(model);
+  }
+
+  static int32_t refuse(fdpp_step *step, const char *what, int given,
+                        int most) {
+    step->status = FDPP_STATUS_INVALID;
+    std::snprintf(step->message, sizeof step->message,
+                  "%s: %d given, the engine takes 1 to %d", what, given, most);
+    return step->status;
+  }
+
+  static int32_t check(fdpp_step *step) {
+    const fdpp_model_limits &most = M::limits;
+    auto outside = [](int value, int limit) {
+      return value < 1 || value > limit;
+    };
+    if (step->entry < 0 || !(most.entries >> step->entry & 1))
+      return refuse(step, "entry", step->entry, FDPP_ENTRY_COUNT - 1);
+    if (outside(step->num_tokens, most.max_tokens))
+      return refuse(step, "tokens of a step", step->num_tokens,
+                    most.max_tokens);
+    if (outside(step->num_seqs, most.max_sequences))
+      return refuse(step, "sequences of a step", step->num_seqs,
+                    most.max_sequences);
+    if (step->num_rows < 0 || step->num_rows > most.max_rows)
+      return refuse(step, "rows of logits", step->num_rows, most.max_rows);
+    step->status = FDPP_STATUS_OK;
+    return step->status;
+  }
+
+  static void run_thread(void *context, int32_t index, int32_t count) {
+    const Call &call = *static_cast<const Call *>(context);
+    Team team(*call.team, index, count);
+    M::run(call.entry, team, call.model->weights, call.step);
+  }
+
+  static int32_t step(fdpp_model *model, fdpp_step *args) {
+    if (check(args) != FDPP_STATUS_OK)
+      return args->status;
+    char *workspace = static_cast<char *>(args->workspace);
+    char *arena = workspace + state_bytes;
+    Call call{reinterpret_cast<const Model *>(model), args->entry,
+              Step{args->num_tokens, args->num_seqs, args->num_rows,
+                   args->decode_seqs, args->tokens, args->positions, args->rows,
+                   Batch{args->num_seqs, args->seq_offsets, args->context,
+                         args->pages, args->max_pages},
+                   typename M::KvCache{args->cache, args->num_pages},
+                   args->logits, arena, arena + M::arena_bytes},
+              new (workspace) TeamState};
+    args->executor->parallel(args->executor->self, run_thread, &call);
+    return args->status;
+  }
+
+public:
+  static constexpr fdpp_model_table table = {
+      .struct_size = sizeof(fdpp_model_table),
+      .abi_version = FDPP_STEP_ABI_VERSION,
+      .target = "cpu",
+      .arch = M::arch,
+      .features = M::features,
+      .weights = M::weight_table,
+      .num_weights = std::size(M::weight_table),
+      .limits = M::limits,
+      .workspace_size = workspace_size,
+      .create = create,
+      .step = step,
+      .destroy = destroy,
+      .set_tap = nullptr};
+};
+
+/// The body of `fdpp_model_query`.
+template <class M> const fdpp_model_table *query(uint32_t abi_version) {
+  return abi_version == FDPP_STEP_ABI_VERSION ? &ModelTable<M>::table : nullptr;
+}
+
+} // namespace fdpp::cpu
+
+#endif // FDPP_KERNELS_CPU_MODEL_H
