@@ -1,0 +1,44 @@
+// RUN: fdpp-opt %s --fdpp-name-for-emission --split-input-file --verify-diagnostics | FileCheck %s
+
+fdpp.weight @w [#fdpp.seeded<1>] : tensor<16x16xf32>
+
+// Buffers are named after the values they hold, once each; equal epilogues
+// share a name, different ones do not.
+// CHECK-LABEL: func.func @step
+func.func @step(%workspace: memref<?xi8> {fdpp.role = "workspace"}, %n: index) attributes {fdpp.entry = "step"} {
+  %c0 = arith.constant 0 : index
+  // CHECK: memref.view {{.*}} {fdpp.name = "hidden"}
+  %a = memref.view %workspace[%c0][%n] : memref<?xi8> to memref<?x16xf32> loc("hidden")
+  // CHECK: memref.view {{.*}} {fdpp.name = "hidden2"}
+  %b = memref.view %workspace[%c0][%n] : memref<?xi8> to memref<?x16xf32> loc("hidden")
+  // CHECK: memref.view {{.*}} {fdpp.name = "buffer"}
+  %c = memref.view %workspace[%c0][%n] : memref<?xi8> to memref<?x16xf32>
+  %w = fdpp.weight_at @w : memref<16x16xf32>
+  // CHECK: fdpp.epilogues = ["AddResidual"]
+  fdpp.fused_linear %a, %w outs(%b) segments [#fdpp.segment<columns = 16, dest = 0>] ({
+  ^bb0(%value: f32, %partner: f32, %row: index, %column: index, %old: f32):
+    %s = arith.addf %old, %value : f32
+    fdpp.store %s : f32
+  }) : (memref<?x16xf32>, memref<16x16xf32>, memref<?x16xf32>) -> ()
+  // CHECK: fdpp.epilogues = ["AddResidual"]
+  fdpp.fused_linear %b, %w outs(%a) segments [#fdpp.segment<columns = 16, dest = 0>] ({
+  ^bb0(%value: f32, %partner: f32, %row: index, %column: index, %old: f32):
+    %s = arith.addf %old, %value : f32
+    fdpp.store %s : f32
+  }) : (memref<?x16xf32>, memref<16x16xf32>, memref<?x16xf32>) -> ()
+  // CHECK: fdpp.epilogues = ["AddResidual2"]
+  fdpp.fused_linear %a, %w outs(%c) segments [#fdpp.segment<columns = 16, dest = 0>] ({
+  ^bb0(%value: f32, %partner: f32, %row: index, %column: index, %old: f32):
+    %s = arith.subf %old, %value : f32
+    fdpp.store %s : f32
+  }) : (memref<?x16xf32>, memref<16x16xf32>, memref<?x16xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func @step(%x: memref<?x16xf32>) attributes {fdpp.entry = "step"} {
+  // expected-error @below {{has no kernel on this target; a pass of the phase 'fused' should have absorbed it}}
+  fdpp.scale %x outs(%x) {factor = 2.0 : f64} : (memref<?x16xf32>, memref<?x16xf32>) -> ()
+  return
+}
