@@ -12,6 +12,9 @@ the dequantised model in float32 with eager attention. Written are
                    tokens (end of text does not stop them), then two sequences
                    sampled at temperature 1, so that together there are more
                    than 2,000 positions. `file_sha256` is the GGUF file's.
+                   Greedy tokens whose logit leads by less than LEAST_LEAD are
+                   refused: choose another prompt. An engine within 2e-3 of
+                   these logits must then choose the same tokens.
     smollm2.npz    per position of all sequences, one after another, from one
                    teacher-forced pass over each: `columns` [C] vocabulary
                    entries, `logits` float32 [positions, C] at these, `top` the
@@ -23,6 +26,7 @@ import argparse
 import hashlib
 import importlib.util
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +35,7 @@ import transformers
 
 HERE = Path(__file__).resolve().parent
 GREEDY_TOKENS = 64
+LEAST_LEAD = 4e-3
 SAMPLED = {"sampled-1": "The", "sampled-2": "Question: Why"}
 SAMPLED_TOKENS = 400
 COLUMNS = 12
@@ -56,6 +61,13 @@ def continued(model, tokens: list[int], count: int, choose) -> list[int]:
     return result
 
 
+def greedy(logits: torch.Tensor) -> torch.Tensor:
+    (best, second), (choice, _) = logits.topk(2)
+    if best - second < LEAST_LEAD:
+        raise SystemExit(f"a token leads by {best - second:g} only")
+    return choice
+
+
 def sampler(seed: int):
     generator = torch.Generator().manual_seed(seed)
 
@@ -70,8 +82,9 @@ def sequences(model, tokenizer) -> list[dict]:
     for line in (HERE / "prompts.txt").read_text(encoding="utf-8").splitlines():
         prompt = json.loads(line)
         tokens = tokenizer(prompt["text"], add_special_tokens=False)["input_ids"]
-        whole = continued(model, tokens, GREEDY_TOKENS, torch.argmax)
+        whole = continued(model, tokens, GREEDY_TOKENS, greedy)
         result.append({"name": prompt["name"], "prompt": len(tokens), "tokens": whole})
+        print(f"done: {prompt['name']}", file=sys.stderr)
     for seed, (name, text) in enumerate(SAMPLED.items()):
         tokens = tokenizer(text, add_special_tokens=False)["input_ids"]
         whole = continued(model, tokens, SAMPLED_TOKENS, sampler(seed))
