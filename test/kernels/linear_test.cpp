@@ -46,7 +46,8 @@ using Outputs = std::vector<float>;
 template <class V, class E, class Prologue>
 Outputs run(int threads, int tokens, const Prologue &rows,
             const std::vector<E> &packed) {
-  Outputs first(size_t(tokens) * 72, quiet_nan), second(size_t(tokens) * 37, quiet_nan),
+  Outputs first(size_t(tokens) * 72, quiet_nan),
+      second(size_t(tokens) * 37, quiet_nan),
       third(size_t(tokens) * 100, quiet_nan);
   Scratch scratch(
       size_t(linear_scratch_bytes(tokens, Prologue::columns, threads)));
@@ -94,21 +95,18 @@ bool same_bits(const Outputs &a, const Outputs &b) {
 template <class E, int K> void sweep() {
   std::vector<E> w = random_values<E>(size_t(total_rows) * K, K);
   std::vector<E> packed = pack_weights(w, K, segments);
-  constexpr int most = 70;
+  constexpr int most = 210; // three blocks
   std::vector<float> x = random_values<float>(size_t(most) * K, K + 1);
   Rows<K> rows{x.data()};
   std::vector<float> exact = rounded<E>(x);
   Outputs all = run<Prefill, E>(2, most, rows, packed);
   expect_product(all, exact, w, K, most);
-  for (int tokens = 1; tokens <= most; tokens += tokens < 20 ? 1 : 7) {
+  for (int tokens = 1; tokens <= most; tokens += tokens < 20 ? 1 : 19) {
     Outputs expected(all.begin(), all.begin() + tokens * total_rows);
     int threads = tokens % 4 + 1;
     // A token's result depends neither on the variant nor on its neighbours.
     EXPECT_TRUE(
         same_bits(expected, run<Flat, E>(threads, tokens, rows, packed)))
-        << tokens;
-    EXPECT_TRUE(
-        same_bits(expected, run<Prefill, E>(threads, tokens, rows, packed)))
         << tokens;
   }
   for (int threads = 1; threads <= 4; ++threads) {
@@ -117,13 +115,14 @@ template <class E, int K> void sweep() {
   }
 }
 
-TEST(Linear, F32) { sweep<float, 33>(), sweep<float, 64>(); }
+TEST(Linear, F32) { sweep<float, 33>(); }
 TEST(Linear, Bf16) { sweep<bf16, 33>(), sweep<bf16, 64>(); }
-TEST(Linear, F16) { sweep<f16, 33>(), sweep<f16, 64>(); }
-TEST(Linear, OneColumn) {
-  sweep<bf16, 1>(), sweep<float, 1>(), sweep<f16, 1>();
+TEST(Linear, F16) { sweep<f16, 33>(); }
+TEST(Linear, OneColumn) { sweep<bf16, 1>(); }
+// Longer than one part of the inner dimension.
+TEST(Linear, Long) {
+  sweep<bf16, 1030>(), sweep<f16, 611>(), sweep<float, 300>();
 }
-TEST(Linear, Long) { sweep<bf16, 1030>(), sweep<f16, 1030>(); }
 
 TEST(Linear, MoreThreadsThanPanels) {
   std::vector<bf16> w = random_values<bf16>(total_rows * 33, 1);
@@ -171,8 +170,8 @@ template <int K> void expect_norms() {
   std::vector<float> beta = random_values<float>(K, 5);
   RmsNorm<K> rms{x.data(), gamma.data(), 1e-5f};
   LayerNorm<K> layer{x.data(), gamma.data(), beta.data(), 1e-5f};
-  expect_prologue<bf16>(rms), expect_prologue<float>(rms);
-  expect_prologue<f16>(rms), expect_prologue<bf16>(layer);
+  expect_prologue<bf16>(rms), expect_prologue<f16>(rms);
+  expect_prologue<bf16>(layer);
 }
 
 TEST(Linear, NormsOnEntry) { expect_norms<48>(), expect_norms<75>(); }

@@ -73,7 +73,7 @@ TEST(Pointwise, RotaryHalves) {
   constexpr int tokens = 5;
   std::vector<float> x = random_values<float>(tokens * 40, 1);
   std::vector<float> cosine(tokens * 10, quiet_nan), sine = cosine,
-                                               out(x.size(), quiet_nan);
+                                                     out(x.size(), quiet_nan);
   std::vector<int32_t> positions = {0, 1, 17, 8191, 131071};
   std::vector<float> inv_freq(10);
   for (int i = 0; i < 10; ++i)

@@ -36,12 +36,11 @@ inline constexpr float minus_infinity = -__builtin_inff();
 /// e^x of one number, as the vectors compute it.
 FDPP_INLINE float exp_one(float x) { return exp(splat(x)).x; }
 
-template <class CacheType, class Softmax = ExactSoftmax> class AttentionBlock {
+template <class E, int HeadDim, int PageTokens, class Softmax>
+class AttentionBlock {
 public:
-  using E = typename CacheType::element;
-  static constexpr int page_tokens = CacheType::page_tokens;
-  static constexpr int head_dim = CacheType::head_dim;
-  static constexpr int dims = CacheType::dims;
+  static constexpr int page_tokens = PageTokens, head_dim = HeadDim;
+  static constexpr int dims = cache_dims(HeadDim);
   static constexpr int padded_dims = panels_of(dims) * lanes;
   static constexpr int max_rows = 24;
   static constexpr int tile_rows =
@@ -68,6 +67,7 @@ public:
   }
 
   /// Takes in the slots [begin, end) of one head; begin is a page's first.
+  template <class CacheType>
   FDPP_NOINLINE void attend(const CacheType &cache, const Batch &batch, int s,
                             int layer, int head, int begin, int end,
                             const AttentionOptions &options) {
@@ -136,9 +136,9 @@ private:
       multiply<panels, M>(
           acc, packed_k<E>(dims) / pack,
           WeightView<E>{keys + t * pack, page_tokens * pack, lanes * pack},
-          [&](int step, int m)
+          [&](int64_t step, int m)
               FDPP_INLINE_LAMBDA { return queries[r + m][step]; },
-          [](int) FDPP_INLINE_LAMBDA {});
+          [](int64_t) FDPP_INLINE_LAMBDA {});
 #pragma clang loop unroll(full)
       for (int p = 0; p < panels; ++p)
 #pragma clang loop unroll(full)
@@ -212,11 +212,11 @@ private:
     const E *from = values + chunk * lanes;
     multiply_rows<Panels, M>(
         acc, count,
-        [&](int t, int p) FDPP_INLINE_LAMBDA {
+        [&](int64_t t, int p) FDPP_INLINE_LAMBDA {
           return load(from + t * dims + p * lanes, valid);
         },
-        [&](int t, int m) FDPP_INLINE_LAMBDA { return scores[r + m][t]; },
-        [](int) FDPP_INLINE_LAMBDA {});
+        [&](int64_t t, int m) FDPP_INLINE_LAMBDA { return scores[r + m][t]; },
+        [](int64_t) FDPP_INLINE_LAMBDA {});
 #pragma clang loop unroll(full)
     for (int m = 0; m < M; ++m)
 #pragma clang loop unroll(full)
@@ -224,6 +224,12 @@ private:
         store(&output[r + m][(chunk + p) * lanes], acc[p][m]);
   }
 };
+
+/// The block that reads a cache.
+template <class CacheType, class Softmax>
+using BlockFor =
+    AttentionBlock<typename CacheType::element, CacheType::head_dim,
+                   CacheType::page_tokens, Softmax>;
 
 /// Slots [begin, end) that token t of sequence s sees.
 FDPP_INLINE Range visible_slots(const Batch &batch, int s, int t,

@@ -115,7 +115,7 @@ template <int QueryHeads, class CacheType, class Q, class Y,
 void decode_attention(Team &team, const Batch &batch, int layer, const Q *query,
                       const CacheType &cache, const AttentionOptions &options,
                       void *scratch, Y *out) {
-  using Block = AttentionBlock<CacheType, Softmax>;
+  using Block = BlockFor<CacheType, Softmax>;
   constexpr int kv_heads = CacheType::kv_heads, head_dim = CacheType::head_dim;
   constexpr int group = QueryHeads / kv_heads;
   int most = 0;

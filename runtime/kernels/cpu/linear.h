@@ -45,27 +45,43 @@ inline constexpr int widest_tile =
 using Flat = Variant<widest_tile>;
 using Prefill = Variant<widest_tile, 0>;
 
-/// Results of `panels` panels for `tokens` tokens: out[panel][token][16].
-/// Out of line and free of the epilogue, so that an engine holds one copy per
-/// tile shape.
+/// Panels that one token tile streams through together, and panels whose parts
+/// (cached_packs) a block of tokens keeps in L1.
+inline constexpr int stream_panels = 4, block_panels = 2;
+/// Most tokens of a block; their results wait on the stack for the epilogue.
+template <class V>
+inline constexpr int block_tokens = 96 / V::tokens * V::tokens;
+template <class V>
+inline constexpr int out_values =
+    lanes * (stream_panels * V::tokens > block_panels * block_tokens<V>
+                 ? stream_panels * V::tokens
+                 : block_panels * block_tokens<V>);
+
+/// Results of `Panels` panels for `Tokens` tokens over `packs` packs of k:
+/// out[panel][token][16], added to what is there if `resume`. Out of line and
+/// free of the epilogue, so that an engine holds one copy per tile shape.
 template <class E, int Panels, int Tokens, int Prefetch>
-FDPP_NOINLINE void tile(const E *weights, const activation_t<E> *tokens, int k,
+FDPP_NOINLINE void tile(const E *weights, int64_t panel,
+                        const activation_t<E> *tokens, int packs, bool resume,
                         float *out) {
   constexpr int pack_elements = panel_rows * k_pack<E>;
-  int packs = packed_k<E>(k) / k_pack<E>;
-  int64_t panel = int64_t(packs) * pack_elements;
   Accumulators<Panels, Tokens> acc;
-  clear<Panels, Tokens>(acc);
+#pragma clang loop unroll(full)
+  for (int r = 0; r < Panels; ++r)
+#pragma clang loop unroll(full)
+    for (int m = 0; m < Tokens; ++m)
+      acc[r][m] = resume ? load(out + (r * Tokens + m) * lanes) : splat(0.0f);
   multiply<Panels, Tokens>(
       acc, packs, WeightView<E>{weights, pack_elements, panel},
-      [&](int step, int m)
+      [&](int64_t step, int m)
           FDPP_INLINE_LAMBDA { return tokens[step * Tokens + m]; },
-      [&](int s) FDPP_INLINE_LAMBDA {
+      [&](int64_t s) FDPP_INLINE_LAMBDA {
         if constexpr (Prefetch != 0)
+#pragma clang loop unroll(full)
           for (int r = 0; r < Panels; ++r)
-            __builtin_prefetch((const char *)(weights + r * panel +
-                                              int64_t(s) * pack_elements) +
-                               Prefetch);
+            __builtin_prefetch(
+                (const char *)(weights + r * panel + s * pack_elements) +
+                Prefetch);
       });
 #pragma clang loop unroll(full)
   for (int r = 0; r < Panels; ++r)
@@ -74,25 +90,50 @@ FDPP_NOINLINE void tile(const E *weights, const activation_t<E> *tokens, int k,
       store(out + (r * Tokens + m) * lanes, acc[r][m]);
 }
 
-/// `panels` panels, in tiles of as many as registers hold.
+/// One tile of `Tokens` tokens for `panels` panels, as many at a time as
+/// registers hold.
 template <class E, int Tokens, int Prefetch>
-FDPP_INLINE void tiles(const E *weights, const activation_t<E> *tokens, int k,
+FDPP_INLINE void tiles(const E *weights, int64_t panel,
+                       const activation_t<E> *tokens, int packs, bool resume,
                        int panels, float *out) {
-  constexpr int step = panels_for(Tokens);
-  const int64_t panel = packed_elements<E>(1, k);
-  for (; panels >= step; panels -= step) {
-    tile<E, step, Tokens, Prefetch>(weights, tokens, k, out);
-    weights += step * panel;
-    out += step * Tokens * lanes;
+  constexpr int most = panels_for(Tokens);
+  for (; panels >= most; panels -= most) {
+    tile<E, most, Tokens, Prefetch>(weights, panel, tokens, packs, resume, out);
+    weights += most * panel;
+    out += most * Tokens * lanes;
   }
   for (; panels > 0; --panels) {
-    tile<E, 1, Tokens, Prefetch>(weights, tokens, k, out);
+    tile<E, 1, Tokens, Prefetch>(weights, panel, tokens, packs, resume, out);
     weights += panel;
     out += Tokens * lanes;
   }
 }
 
-/// The epilogue over `units` units of results out[panel][token][16].
+/// The product of `panels` panels with `tokens` tokens, tile after tile:
+/// out[tile][panel][token of the tile][16]. One function for all linears.
+template <class V, class E>
+FDPP_NOINLINE void product(const E *weights, const activation_t<E> *packed,
+                           const ActivationLayout<E> &layout, Range tokens,
+                           int panels, float *out) {
+  const int64_t panel = packed_elements<E>(1, layout.k);
+  const int packs = packed_k<E>(layout.k) / k_pack<E>, cut = layout.cut();
+  for (int begin = 0; begin < packs; begin += cut) {
+    const E *from = weights + int64_t(begin) * panel_rows * k_pack<E>;
+    int size = packs - begin < cut ? packs - begin : cut;
+    for (int first = tokens.begin; first < tokens.end; first += V::tokens) {
+      int left = tokens.end - first;
+      int count = left < V::tokens ? left : V::tokens;
+      const activation_t<E> *x = packed + layout.offset(begin, first);
+      float *to = out + int64_t(first - tokens.begin) * panels * lanes;
+      with_constant<V::tokens>(count, [&](auto m) FDPP_INLINE_LAMBDA {
+        tiles<E, m(), V::prefetch>(from, panel, x, size, begin != 0, panels,
+                                   to);
+      });
+    }
+  }
+}
+
+/// The epilogue over `units` units of a tile's results out[panel][token][16].
 template <class Epilogue>
 FDPP_INLINE void run_epilogue(const Epilogue &epilogue, int unit, int units,
                               int row, int tokens, const float *out) {
@@ -108,56 +149,79 @@ FDPP_INLINE void run_epilogue(const Epilogue &epilogue, int unit, int units,
   }
 }
 
-/// Panels computed before the epilogue runs over them.
-inline constexpr int group_panels = 4;
-
-/// Units [range) of one segment for tokens [first, last), which are whole tiles
-/// of the packed activations. `weights` is the segment's first panel.
+/// Units [range) of one segment for at most a block of tokens. `weights` is the
+/// segment's first panel.
 template <class V, class E, class Epilogue>
 FDPP_INLINE void run_units(const E *weights, const activation_t<E> *packed,
-                           int k, int first, int last, Range range,
-                           const Epilogue &epilogue) {
+                           const ActivationLayout<E> &layout, Range tokens,
+                           Range range, const Epilogue &epilogue) {
   constexpr int per_unit = panels_per_unit(Epilogue::partner);
-  constexpr int group = group_panels / per_unit;
-  alignas(64) float out[group_panels * V::tokens * lanes];
-  const int steps = activation_steps<E>(k);
+  const int count = tokens.end - tokens.begin;
+  const int panels = count <= V::tokens ? stream_panels : block_panels;
+  const int group = panels / per_unit;
+  alignas(64) float out[out_values<V>];
   for (int unit = range.begin; unit < range.end; unit += group) {
     int units = range.end - unit < group ? range.end - unit : group;
-    const E *from = weights + packed_elements<E>(unit * per_unit, k);
-    for (int row = first; row < last; row += V::tokens) {
-      int tokens = last - row < V::tokens ? last - row : V::tokens;
-      with_constant<V::tokens>(tokens, [&](auto count) FDPP_INLINE_LAMBDA {
-        tiles<E, count(), V::prefetch>(from, packed + int64_t(row) * steps, k,
-                                       units * per_unit, out);
-      });
-      run_epilogue(epilogue, unit, units, row, tokens, out);
+    product<V, E>(weights + packed_elements<E>(unit * per_unit, layout.k),
+                  packed, layout, tokens, units * per_unit, out);
+    for (int row = 0; row < count; row += V::tokens) {
+      int tile = count - row < V::tokens ? count - row : V::tokens;
+      run_epilogue(epilogue, unit, units, tokens.begin + row, tile,
+                   out + int64_t(row) * units * per_unit * lanes);
     }
   }
 }
 
 /// Packs the tokens: by each thread for itself if it is one token, else shared
-/// between them. Returns the packed activations; tile i, of V::tokens tokens,
-/// begins at i * V::tokens * steps.
+/// between them. Returns the packed activations.
 template <class V, class E, class Prologue>
 FDPP_INLINE const activation_t<E> *
-prepare(Team &team, int tokens, const Prologue &rows, void *scratch) {
-  constexpr int k = Prologue::columns;
-  auto *packed = static_cast<activation_t<E> *>(scratch);
+prepare(Team &team, const ActivationLayout<E> &layout, const Prologue &rows,
+        void *scratch) {
+  const int tokens = layout.tokens;
   if (tokens == 1) {
-    packed = reinterpret_cast<activation_t<E> *>(
-        static_cast<char *>(scratch) + team.index * activation_bytes(k));
-    pack_tile<E>(rows, 0, 1, packed);
-    return packed;
+    auto *mine = reinterpret_cast<activation_t<E> *>(
+        static_cast<char *>(scratch) +
+        team.index * activation_bytes(Prologue::columns));
+    pack_tile<E>(rows, layout, 0, 1, mine);
+    return mine;
   }
+  auto *packed = static_cast<activation_t<E> *>(scratch);
   Range mine = team.share((tokens + V::tokens - 1) / V::tokens);
   for (int i = mine.begin; i < mine.end; ++i) {
     int first = i * V::tokens;
     int count = tokens - first < V::tokens ? tokens - first : V::tokens;
-    pack_tile<E>(rows, first, count,
-                 packed + int64_t(first) * activation_steps<E>(k));
+    pack_tile<E>(rows, layout, first, count, packed);
   }
   team.barrier();
   return packed;
+}
+
+/// Calls run(units, tokens) for this thread's share of `units` units and of the
+/// tokens: nine tenths of it fixed, so that a thread reads one stretch of the
+/// weights, the rest drawn by whoever is done first.
+template <class V, class Run>
+FDPP_INLINE void share_out(Team &team, int units, int tokens, Run run) {
+  // Blocks of equal size, in whole tiles.
+  const int blocks = (tokens + block_tokens<V> - 1) / block_tokens<V>;
+  const int block_tiles =
+      (tokens + blocks * V::tokens - 1) / (blocks * V::tokens);
+  const int step = blocks == 1 ? 4 : 2;
+  const int groups = (units + step - 1) / step;
+  const int stolen = groups / 10 * step;
+  auto run_blocks = [&](Range range) {
+    if (range.empty())
+      return;
+    for (int b = 0; b < blocks; ++b) {
+      int first = b * block_tiles * V::tokens;
+      int last = first + block_tiles * V::tokens;
+      run(range, Range{first, last < tokens ? last : tokens});
+    }
+  };
+  run_blocks(team.share(units - stolen));
+  for (int i = team.take(step); i < stolen; i = team.take(step))
+    run_blocks({units - stolen + i,
+                i + step < stolen ? units - stolen + i + step : units});
 }
 
 /// The linear. `weights` holds the segments of the epilogues one after another;
@@ -168,22 +232,24 @@ void linear(Team &team, int tokens, const Prologue &rows, const E *weights,
             void *scratch, const Epilogues &...epilogues) {
   constexpr int k = Prologue::columns;
   constexpr int total = (0 + ... + segment_units(segment_of<Epilogues>()));
-  const activation_t<E> *packed = prepare<V, E>(team, tokens, rows, scratch);
-  Range mine = team.share(total);
-  int before = 0;
-  auto run = [&](const auto &epilogue) {
-    constexpr ColumnSegment segment =
-        segment_of<std::remove_cvref_t<decltype(epilogue)>>();
-    constexpr int units = segment_units(segment);
-    int begin = mine.begin > before ? mine.begin - before : 0;
-    int end = mine.end - before < units ? mine.end - before : units;
-    if (begin < end)
-      run_units<V, E>(weights, packed, k, 0, tokens, Range{begin, end},
-                      epilogue);
-    before += units;
-    weights += packed_elements<E>(segment_panels(segment), k);
-  };
-  (run(epilogues), ...);
+  const ActivationLayout<E> layout{k, tokens, V::tokens};
+  const activation_t<E> *packed = prepare<V, E>(team, layout, rows, scratch);
+  share_out<V>(team, total, tokens, [&](Range units, Range block) {
+    const E *from = weights;
+    auto run = [&](const auto &epilogue) FDPP_INLINE_LAMBDA {
+      using Epilogue = std::remove_cvref_t<decltype(epilogue)>;
+      constexpr ColumnSegment segment = segment_of<Epilogue>();
+      constexpr int count = segment_units(segment);
+      Range mine{units.begin > 0 ? units.begin : 0,
+                 units.end < count ? units.end : count};
+      if (!mine.empty())
+        run_units<V, E>(from, packed, layout, block, mine, epilogue);
+      units.begin -= count;
+      units.end -= count;
+      from += packed_elements<E>(segment_panels(segment), k);
+    };
+    (run(epilogues), ...);
+  });
   team.barrier();
 }
 

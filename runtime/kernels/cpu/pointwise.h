@@ -14,10 +14,13 @@ namespace fdpp::cpu {
 template <class Prologue, class Y>
 void normalize(Team &team, int tokens, const Prologue &rows, Y *out) {
   Range mine = team.share(tokens);
-  for (int t = mine.begin; t < mine.end; ++t)
-    rows.visit(t, [&](int k, f32x16 value, int count) FDPP_INLINE_LAMBDA {
-      store(out + int64_t(t) * Prologue::columns + k, value, count);
+  for (int t = mine.begin; t < mine.end; ++t) {
+    auto state = rows.begin(t);
+    for_each_chunk<Prologue::columns>([&](int k, int n) FDPP_INLINE_LAMBDA {
+      store(out + int64_t(t) * Prologue::columns + k,
+            rows.chunk(t, state, k, n), n);
     });
+  }
   team.barrier();
 }
 

@@ -16,7 +16,7 @@ template <int QueryHeads, class CacheType, class Q, class Y,
 void prefill_attention(Team &team, const Batch &batch, int layer,
                        const Q *query, const CacheType &cache,
                        const AttentionOptions &options, Y *out) {
-  using Block = AttentionBlock<CacheType, Softmax>;
+  using Block = BlockFor<CacheType, Softmax>;
   constexpr int kv_heads = CacheType::kv_heads;
   constexpr int group = QueryHeads / kv_heads;
   Block block;

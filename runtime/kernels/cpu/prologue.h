@@ -19,18 +19,19 @@ template <int K, class Body> FDPP_INLINE void for_each_chunk(Body body) {
     body(K / lanes * lanes, K % lanes);
 }
 
+// A prologue gives a row's statistics once and then its chunks in any order:
+// chunk(row, begin(row), k, count) are the values from column k on, zero beyond
+// `count`.
+
 /// Rows as they are: x[T][K].
 template <int K, class X = float> struct Rows {
   static constexpr int columns = K;
   const X *x;
 
-  /// Gives every chunk of the row to sink(k, values, count); values beyond
-  /// count are zero.
-  template <class Sink> FDPP_INLINE void visit(int row, Sink sink) const {
-    const X *from = x + int64_t(row) * K;
-    for_each_chunk<K>([&](int k, int count) FDPP_INLINE_LAMBDA {
-      sink(k, load(from + k, count), count);
-    });
+  struct State {};
+  FDPP_INLINE State begin(int) const { return {}; }
+  FDPP_INLINE f32x16 chunk(int row, State, int k, int count) const {
+    return load(x + int64_t(row) * K + k, count);
   }
 };
 
@@ -41,7 +42,10 @@ template <int K, class X = float> struct RmsNorm {
   const float *gamma;
   float epsilon;
 
-  template <class Sink> FDPP_INLINE void visit(int row, Sink sink) const {
+  struct State {
+    float scale;
+  };
+  FDPP_INLINE State begin(int row) const {
     const X *from = x + int64_t(row) * K;
     f32x16 squares = splat(0.0f);
     for_each_chunk<K>([&](int k, int count) FDPP_INLINE_LAMBDA {
@@ -49,10 +53,11 @@ template <int K, class X = float> struct RmsNorm {
       squares = fma(v, v, squares);
     });
     float mean = reduce_add(squares) / float(K);
-    float scale = 1.0f / __builtin_sqrtf(mean + epsilon);
-    for_each_chunk<K>([&](int k, int count) FDPP_INLINE_LAMBDA {
-      sink(k, load(from + k, count) * scale * load(gamma + k, count), count);
-    });
+    return {1.0f / __builtin_sqrtf(mean + epsilon)};
+  }
+  FDPP_INLINE f32x16 chunk(int row, State state, int k, int count) const {
+    return load(x + int64_t(row) * K + k, count) * state.scale *
+           load(gamma + k, count);
   }
 };
 
@@ -63,7 +68,10 @@ template <int K, class X = float> struct LayerNorm {
   const float *gamma, *beta;
   float epsilon;
 
-  template <class Sink> FDPP_INLINE void visit(int row, Sink sink) const {
+  struct State {
+    float mean, scale;
+  };
+  FDPP_INLINE State begin(int row) const {
     const X *from = x + int64_t(row) * K;
     f32x16 sum = splat(0.0f), squares = splat(0.0f);
     for_each_chunk<K>([&](int k, int count)
@@ -75,44 +83,148 @@ template <int K, class X = float> struct LayerNorm {
       squares = fma(v, v, squares);
     });
     float variance = reduce_add(squares) / float(K);
-    float scale = 1.0f / __builtin_sqrtf(variance + epsilon);
-    for_each_chunk<K>([&](int k, int count) FDPP_INLINE_LAMBDA {
-      f32x16 v = (load(from + k, count) - mean) * scale;
-      v = fma(v, load(gamma + k, count), load(beta + k, count));
-      sink(k, select(lane_index() < count, v, splat(0.0f)), count);
-    });
+    return {mean, 1.0f / __builtin_sqrtf(variance + epsilon)};
+  }
+  FDPP_INLINE f32x16 chunk(int row, State state, int k, int count) const {
+    f32x16 v = load(x + int64_t(row) * K + k, count) - state.mean;
+    v = fma(v * state.scale, load(gamma + k, count), load(beta + k, count));
+    return select(lane_index() < count, v, splat(0.0f));
   }
 };
 
-/// Rounds `count` values from column k on to E and puts them where a tile of
-/// `tokens` tokens reads them for its token m: element k at out[k * tokens].
+//===----------------------------------------------------------------------===//
+// Packing activations
+//===----------------------------------------------------------------------===//
+
+/// Packs of k that a pair of panels keeps in L1 (18 KiB) while several tiles of
+/// tokens stream by; a multiple of a chunk.
 template <class E>
-FDPP_INLINE void scatter(activation_t<E> *out, int tokens, int k, f32x16 value,
-                         int count) {
-  if constexpr (Activation<E>::k_step == 2) {
-    using u32x8 = uint32_t __attribute__((ext_vector_type(8)));
-    u32x8 pairs = __builtin_bit_cast(u32x8, narrow_bf16(value));
-    uint32_t buffer[8];
-    __builtin_memcpy(buffer, &pairs, sizeof buffer);
-    for (int i = 0; 2 * i < count; ++i)
-      out[(k / 2 + i) * tokens] = buffer[i];
-  } else {
-    float buffer[lanes];
-    store(buffer, round_to<E>(value));
-    for (int i = 0; i < packed_k<E>(count); ++i)
-      out[(k + i) * tokens] = buffer[i];
+inline constexpr int cached_packs = 288 * 2 / (k_pack<E> * int(sizeof(E)));
+
+/// Where the packed activations of T tokens lie: cut into parts of the inner
+/// dimension, and within a part tile by tile as the register tile reads them,
+/// so that a part's tiles are one stream.
+///
+///   [part][tile of V::tokens tokens][element of the part][token of the tile]
+template <class E> struct ActivationLayout {
+  int k, tokens, tile;
+
+  /// Packs of a part; a single tile needs no cut.
+  int cut() const {
+    int packs = packed_k<E>(k) / k_pack<E>;
+    return tokens <= tile || packs < cached_packs<E> ? packs : cached_packs<E>;
   }
+  /// The part that begins at pack `begin`, for the tile that begins at token
+  /// `first`.
+  int64_t offset(int begin, int first) const {
+    constexpr int steps = k_pack<E> / Activation<E>::k_step;
+    int left = packed_k<E>(k) / k_pack<E> - begin;
+    int size = left < cut() ? left : cut();
+    return (int64_t(begin) * tokens + int64_t(first) * size) * steps;
+  }
+};
+
+using u32x8 = uint32_t __attribute__((ext_vector_type(8)));
+
+/// Transposes 8 x 8 words.
+FDPP_INLINE void transpose(u32x8 (&rows)[8]) {
+  u32x8 t[8];
+#pragma clang loop unroll(full)
+  for (int i = 0; i < 4; ++i) {
+    u32x8 a = rows[2 * i], b = rows[2 * i + 1];
+    t[2 * i] = __builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14);
+    t[2 * i + 1] = __builtin_shufflevector(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
+  }
+#pragma clang loop unroll(full)
+  for (int i = 0; i < 8; i += 4)
+#pragma clang loop unroll(full)
+    for (int j = 0; j < 2; ++j) {
+      u32x8 a = t[i + j], b = t[i + j + 2];
+      rows[i + j] = __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13);
+      rows[i + j + 2] =
+          __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+#pragma clang loop unroll(full)
+  for (int i = 0; i < 4; ++i) {
+    u32x8 a = rows[i], b = rows[i + 4];
+    rows[i] = __builtin_shufflevector(a, b, 0, 1, 2, 3, 8, 9, 10, 11);
+    rows[i + 4] = __builtin_shufflevector(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
+  }
+}
+
+/// One token's chunk of 16 columns, rounded to E, as 8 words each of which is a
+/// step of the register tile: one group for bf16 pairs, two groups for f32.
+template <class E>
+inline constexpr int chunk_words = lanes / Activation<E>::k_step;
+
+template <class E> FDPP_INLINE void chunk_bits(f32x16 value, uint32_t *words) {
+  if constexpr (Activation<E>::k_step == 2) {
+    u16x16 pairs = narrow_bf16(value);
+    __builtin_memcpy(words, &pairs, sizeof pairs);
+  } else {
+    f32x16 rounded = round_to<E>(value);
+    __builtin_memcpy(words, &rounded, sizeof rounded);
+  }
+}
+
+/// out[step][token] = words[token][step] for `steps` steps of `tokens` tokens.
+/// If `may_overrun`, the caller owns the few words behind the last step and
+/// writes them later.
+FDPP_INLINE void interleave(const uint32_t *words, int row_words, int tokens,
+                            int steps, bool may_overrun, uint32_t *out) {
+  if (tokens == 1) {
+    __builtin_memcpy(out, words, size_t(steps) * sizeof *out);
+    return;
+  }
+  if (!may_overrun || steps % 8 != 0) {
+    for (int i = 0; i < steps; ++i)
+      for (int m = 0; m < tokens; ++m)
+        __builtin_memcpy(out + i * tokens + m, words + m * row_words + i,
+                         sizeof *out);
+    return;
+  }
+  // In rising order of both, so that what a store puts behind its tokens is
+  // overwritten by the next one.
+  for (int i = 0; i < steps; i += 8)
+    for (int m = 0; m < tokens; m += 8) {
+      u32x8 rows[8];
+      for (int j = 0; j < 8; ++j)
+        __builtin_memcpy(&rows[j], words + (m + j) * row_words + i,
+                         sizeof rows[j]);
+      transpose(rows);
+      for (int j = 0; j < 8; ++j) {
+        uint32_t *to = out + (i + j) * tokens + m;
+        if (tokens - m >= 8 || m == 0)
+          __builtin_memcpy(to, &rows[j], sizeof rows[j]);
+        else
+          __builtin_memcpy(to, &rows[j], size_t(tokens - m) * sizeof *to);
+      }
+    }
 }
 
 /// The activations of `tokens` tokens from row `first` on, one tile.
 template <class E, class Prologue>
-FDPP_NOINLINE void pack_tile(const Prologue &rows, int first, int tokens,
-                             activation_t<E> *out) {
+FDPP_NOINLINE void pack_tile(const Prologue &rows,
+                             const ActivationLayout<E> &layout, int first,
+                             int tokens, activation_t<E> *packed) {
+  constexpr int k = Prologue::columns, most = 16;
+  constexpr int step = Activation<E>::k_step, words = chunk_words<E>;
+  const int part = layout.cut() * k_pack<E>;
+  typename Prologue::State states[most];
+  alignas(64) uint32_t chunk[most * words] = {};
   for (int m = 0; m < tokens; ++m)
-    rows.visit(first + m,
-               [&](int k, f32x16 value, int count) FDPP_INLINE_LAMBDA {
-                 scatter<E>(out + m, tokens, k, value, count);
-               });
+    states[m] = rows.begin(first + m);
+  for_each_chunk<k>([&](int at, int count) FDPP_INLINE_LAMBDA {
+    for (int m = 0; m < tokens; ++m)
+      chunk_bits<E>(rows.chunk(first + m, states[m], at, count),
+                    chunk + m * words);
+    int begin = at / part * part, steps = packed_k<E>(count) / step;
+    bool last = at + lanes >= k || (at + lanes) % part == 0;
+    auto *out = reinterpret_cast<uint32_t *>(packed) +
+                layout.offset(begin / k_pack<E>, first) +
+                (at - begin) / step * tokens;
+    interleave(chunk, words, tokens, steps, !last, out);
+  });
 }
 
 } // namespace fdpp::cpu

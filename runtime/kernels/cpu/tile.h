@@ -66,7 +66,7 @@ template <class E> struct WeightView {
 template <int Panels, int Tokens, class WeightAt, class TokenAt, class Each>
 FDPP_INLINE void multiply_rows(Accumulators<Panels, Tokens> &acc, int count,
                                WeightAt load_weight, TokenAt token, Each each) {
-  for (int s = 0; s < count; ++s) {
+  for (int64_t s = 0; s < count; ++s) {
     each(s);
     f32x16 w[Panels];
 #pragma clang loop unroll(full)
@@ -84,7 +84,7 @@ FDPP_INLINE void multiply(Accumulators<Panels, Tokens> &acc, int packs,
                           WeightView<E> weights, TokenAt token, Each each) {
   multiply_rows<Panels, Tokens>(
       acc, packs,
-      [&](int s, int r) FDPP_INLINE_LAMBDA {
+      [&](int64_t s, int r) FDPP_INLINE_LAMBDA {
         return load(weights.base + s * weights.step + r * weights.panel);
       },
       token, each);
@@ -95,7 +95,7 @@ template <int Panels, int Tokens, class TokenAt, class Each>
 FDPP_INLINE void multiply(Accumulators<Panels, Tokens> &acc, int packs,
                           WeightView<bf16> weights, TokenAt token, Each each) {
   const bf16 *from = weights.base;
-  for (int s = 0; s < packs; ++s, from += weights.step) {
+  for (int64_t s = 0; s < packs; ++s, from += weights.step) {
     each(s);
     u32x16 w[Panels];
 #pragma clang loop unroll(full)
@@ -119,8 +119,9 @@ FDPP_INLINE void multiply(Accumulators<Panels, Tokens> &acc, int packs,
   // relate to the first: kept over the even half, the pairs would need more
   // registers than AVX2 has, and loads are cheaper than spills.
   int64_t again = 0;
-  __asm__("" : "+r"(again));
-  for (int s = 0; s < packs; ++s, from += weights.step) {
+  if constexpr (max_accumulators < 24)
+    __asm__("" : "+r"(again));
+  for (int64_t s = 0; s < packs; ++s, from += weights.step) {
     each(s);
     f32x16 w[Panels];
 #pragma clang loop unroll(full)
@@ -137,12 +138,12 @@ FDPP_INLINE void multiply(Accumulators<Panels, Tokens> &acc, int packs,
 }
 #endif
 
-/// The most panels that go with `tokens` tokens in registers: even, or one.
+/// The most panels that go with `tokens` tokens: the accumulators fit, and
+/// between two and four panels there is room for their weights as well.
 constexpr int panels_for(int tokens) {
-  int panels = max_accumulators / tokens;
-  if (panels >= 4)
+  if (4 * tokens <= max_accumulators)
     return 4;
-  return panels >= 2 ? 2 : 1;
+  return 2 * tokens + 1 <= max_accumulators ? 2 : 1;
 }
 
 /// Calls run(std::integral_constant<int, tokens>) for 1 <= tokens <= Most.

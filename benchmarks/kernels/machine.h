@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// What the machine allows, measured in the same run as the kernels: the read
+// ceiling and the FMA peak. A share of either is comparable between runs; a
+// time is not.
+#ifndef FDPP_BENCHMARKS_KERNELS_MACHINE_H
+#define FDPP_BENCHMARKS_KERNELS_MACHINE_H
+
+#include "kernels/cpu/team.h"
+#include "kernels/cpu/vector.h"
+
+#include <algorithm>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <new>
+#include <thread>
+#include <vector>
+
+#ifdef __linux__
+#include <sched.h>
+#endif
+
+namespace fdpp::bench {
+
+inline double now() {
+  using namespace std::chrono;
+  return duration<double>(steady_clock::now().time_since_epoch()).count();
+}
+
+/// Uninitialised, 64-byte aligned memory.
+template <class E> class Buffer {
+public:
+  explicit Buffer(int64_t count)
+      : count(count), memory(static_cast<E *>(::operator new(
+                          size_t(count) * sizeof(E), std::align_val_t(64)))) {}
+  ~Buffer() { ::operator delete(memory, std::align_val_t(64)); }
+  Buffer(const Buffer &) = delete;
+  E *data() { return memory; }
+  int64_t size() const { return count; }
+
+private:
+  int64_t count;
+  E *memory;
+};
+
+/// Keeps the calling thread on the index-th processor it may use: two threads
+/// of a team on one core would measure the scheduler.
+inline void pin(int index) {
+#ifdef __linux__
+  cpu_set_t allowed, one;
+  sched_getaffinity(0, sizeof allowed, &allowed);
+  index %= CPU_COUNT(&allowed);
+  for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+    if (CPU_ISSET(cpu, &allowed) && index-- == 0) {
+      CPU_ZERO(&one);
+      CPU_SET(cpu, &one);
+      sched_setaffinity(0, sizeof one, &one);
+      return;
+    }
+#endif
+}
+
+/// Runs body(team) once on each of `threads` threads.
+template <class Body> void on_team(int threads, Body body) {
+  cpu::TeamState state;
+  std::vector<std::thread> pool;
+  for (int i = 0; i < threads; ++i)
+    pool.emplace_back([&, i] {
+      pin(i);
+      cpu::Team team(state, i, threads);
+      body(team);
+    });
+  for (std::thread &thread : pool)
+    thread.join();
+}
+
+/// Seconds of the fastest of `repeats` runs of body(team, repeat), measured
+/// between barriers after one warm-up.
+template <class Body> double fastest(int threads, int repeats, Body body) {
+  double best = 1e30;
+  on_team(threads, [&](cpu::Team &team) {
+    for (int i = -1; i < repeats; ++i) {
+      team.barrier();
+      double start = now();
+      body(team, i + 1);
+      team.barrier();
+      if (team.index == 0 && i >= 0)
+        best = std::min(best, now() - start);
+    }
+  });
+  return best;
+}
+
+/// Bytes a second of a read-only sum. One sample reads a window of 16 MiB, the
+/// next one the following window: as long as the kernels' samples are, and
+/// never cached.
+inline double read_ceiling(int threads, Buffer<float> &buffer) {
+  constexpr int chunk = 4 * cpu::lanes, window = 1 << 22;
+  int windows = int(buffer.size() / window);
+  double seconds = fastest(threads, windows, [&](cpu::Team &team, int repeat) {
+    const float *from = buffer.data() + int64_t(repeat % windows) * window;
+    cpu::Range mine = team.share(window / chunk);
+    cpu::f32x16 sums[4] = {};
+    for (int64_t i = mine.begin; i < mine.end; ++i)
+      for (int j = 0; j < 4; ++j) {
+        const float *at = from + i * chunk + j * cpu::lanes;
+        __builtin_prefetch(at + 512);
+        sums[j] += cpu::load(at);
+      }
+    volatile float keep = cpu::reduce_add(sums[0] + sums[1] + sums[2] + sums[3]);
+    (void)keep;
+  });
+  return double(window) * 4 / seconds;
+}
+
+/// Floating-point operations a second of independent FMA chains in registers.
+inline double fma_peak(int threads) {
+  constexpr int rounds = 1000000, chains = cpu::max_accumulators;
+  double seconds = fastest(threads, 40, [&](cpu::Team &, int) {
+    cpu::f32x16 sums[chains] = {};
+    cpu::f32x16 a = cpu::splat(1.0f), b = cpu::splat(1e-9f);
+    for (int i = 0; i < rounds / chains; ++i) {
+      __asm__ volatile("" : "+m"(*(char *)&threads)); // one round is one round
+#pragma clang loop unroll(full)
+      for (int j = 0; j < chains; ++j)
+        sums[j] = cpu::fma(sums[j], a, b);
+    }
+    cpu::f32x16 total = {};
+    for (int j = 0; j < chains; ++j)
+      total += sums[j];
+    volatile float keep = cpu::reduce_add(total);
+    (void)keep;
+  });
+  return 2.0 * cpu::lanes * (rounds / chains * chains) * threads / seconds;
+}
+
+#ifdef __AVX512BF16__
+/// The same of bf16 dot products.
+inline double dot_peak(int threads) {
+  constexpr int rounds = 1000000, chains = cpu::max_accumulators;
+  double seconds = fastest(threads, 40, [&](cpu::Team &, int) {
+    cpu::f32x16 sums[chains] = {};
+    cpu::u32x16 a = cpu::u32x16(0x3f803f80u);
+    for (int i = 0; i < rounds / chains; ++i)
+#pragma clang loop unroll(full)
+      for (int j = 0; j < chains; ++j)
+        sums[j] = cpu::dot_pairs(sums[j], a, 0x2f802f80u);
+    cpu::f32x16 total = {};
+    for (int j = 0; j < chains; ++j)
+      total += sums[j];
+    volatile float keep = cpu::reduce_add(total);
+    (void)keep;
+  });
+  return 4.0 * cpu::lanes * (rounds / chains * chains) * threads / seconds;
+}
+#endif
+
+} // namespace fdpp::bench
+
+#endif // FDPP_BENCHMARKS_KERNELS_MACHINE_H
