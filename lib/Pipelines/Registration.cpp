@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "fdpp/Pipelines/Registration.h"
+#include "fdpp/Pipelines/Phases.h"
 
 #include "fdpp/Dialect/FDPP/IR/FDPP.h"
 #include "fdpp/Dialect/FDPP/Transforms/Passes.h"
@@ -37,6 +38,7 @@ void ::fdpp::registerAllDialects(DialectRegistry &registry) {
 
 void ::fdpp::registerAllPasses() {
   mlir::fdpp::registerFDPPPasses();
+  registerPhasePipelines();
   registerTransformsPasses();
   bufferization::registerBufferizationPasses();
 }

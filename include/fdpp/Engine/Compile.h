@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// All of fdpp-compile but its command line.
+
+#ifndef FDPP_ENGINE_COMPILE_H
+#define FDPP_ENGINE_COMPILE_H
+
+#include "fdpp/Engine/StageListener.h"
+#include "fdpp/Pipelines/Phases.h"
+
+#include "llvm/Support/Error.h"
+
+namespace mlir::fdpp {
+
+struct CompileOptions {
+  std::string model;  // a path: .onnx, .mlir, .mlirbc
+  std::string output; // the engine's folder; empty: STEM.fdpp here
+  std::string target = "cpu";
+  std::string arch = "native";
+  ::fdpp::PhaseOptions phases;
+  ::fdpp::Phase emit = ::fdpp::Phase::Engine;
+  std::optional<uint64_t> syntheticSeed;
+  std::string cxx;        // see NativeCompiler::find
+  std::string executable; // this program
+  std::string product;    // its version
+  unsigned threads = 2;   // that evaluate weights
+  bool force = false;     // compile although it is up to date
+};
+
+struct CompileResult {
+  std::string folder;
+  bool upToDate = false;
+  int64_t layers = 0, weightBytes = 0;
+};
+
+/// Compiles a model up to `options.emit`. IR and source text go to `out`, an
+/// engine to its folder. Errors are one line; InternalError is no fault of the
+/// user.
+llvm::Expected<CompileResult> compile(const CompileOptions &options,
+                                      llvm::raw_ostream &out,
+                                      StageListener listener);
+
+} // namespace mlir::fdpp
+
+#endif // FDPP_ENGINE_COMPILE_H

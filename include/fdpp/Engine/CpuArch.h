@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// --arch of the CPU target.
+
+#ifndef FDPP_ENGINE_CPUARCH_H
+#define FDPP_ENGINE_CPUARCH_H
+
+#include "llvm/ADT/StringRef.h"
+#include "llvm/Support/Error.h"
+
+#include <string>
+#include <vector>
+
+namespace mlir::fdpp {
+
+/// A CPU to compile for. `features` are those of docs/engine-format.md's list
+/// that code for it may use, sorted.
+struct CpuArch {
+  std::string name;
+  std::vector<std::string> features;
+  std::vector<std::string> flags; // for clang
+};
+
+/// Reads `CPU[+FEATURE|+noFEATURE]...`; CPU is `native`, a level such as
+/// `x86-64-v4`, or any name clang takes for -march. `native` becomes the name
+/// of this machine's CPU with the features in which the machine differs from
+/// it (a virtual machine may hide some), so that the result means the same
+/// everywhere.
+llvm::Expected<CpuArch> resolveCpuArch(llvm::StringRef arch);
+
+} // namespace mlir::fdpp
+
+#endif // FDPP_ENGINE_CPUARCH_H

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// clang++ and the kernel headers: what turns emitted text into model.so.
+
+#ifndef FDPP_ENGINE_NATIVECOMPILER_H
+#define FDPP_ENGINE_NATIVECOMPILER_H
+
+#include "fdpp/Engine/CpuArch.h"
+
+#include "llvm/ADT/ArrayRef.h"
+
+namespace mlir::fdpp {
+
+class NativeCompiler {
+public:
+  /// `cxx` names the compiler (--cxx); empty means $FDPP_CXX, else clang++-22,
+  /// else clang++. `executable` is this program's path: the headers are looked
+  /// for in $FDPP_INCLUDE_DIR, then beside the program, then in the sources it
+  /// was built from.
+  static llvm::Expected<NativeCompiler> find(llvm::StringRef cxx,
+                                             llvm::StringRef executable);
+
+  /// First line of `--version`.
+  llvm::StringRef getVersion() const { return version; }
+
+  /// A hash of every header that emitted code may include.
+  llvm::Expected<std::string> digestHeaders() const;
+
+  /// The command for `arch` with names in place of this machine's paths. The
+  /// working folder is source/ of the engine.
+  std::vector<std::string> describe(const CpuArch &arch) const;
+
+  /// Compiles `source` to the shared library `output`. `scratch` is a folder
+  /// for what the compiler leaves on the way.
+  llvm::Error compile(const CpuArch &arch, llvm::StringRef source,
+                      llvm::StringRef output, llvm::StringRef scratch) const;
+
+private:
+  std::vector<std::string> arguments(const CpuArch &arch,
+                                     llvm::StringRef headers,
+                                     llvm::StringRef source,
+                                     llvm::StringRef output) const;
+
+  std::string program; // absolute
+  std::string version;
+  std::string headers; // holds kernels/ and include/fdpp-runtime/
+};
+
+} // namespace mlir::fdpp
+
+#endif // FDPP_ENGINE_NATIVECOMPILER_H

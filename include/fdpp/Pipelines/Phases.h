@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The phases a model goes through, and the passes between them.
+
+#ifndef FDPP_PIPELINES_PHASES_H
+#define FDPP_PIPELINES_PHASES_H
+
+#include "mlir/Support/LLVM.h"
+#include "llvm/ADT/StringRef.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace mlir {
+class ModuleOp;
+class OpPassManager;
+} // namespace mlir
+
+namespace fdpp {
+
+/// In order: each is made from the one before.
+enum class Phase {
+  Import,
+  Recognised,
+  Raised,
+  Rolled,
+  Fused,
+  Planned,
+  Emittable,
+  Source, // text
+  Engine  // a folder
+};
+
+struct PhaseInfo {
+  Phase phase;
+  llvm::StringRef name;
+  llvm::StringRef summary;
+};
+
+/// All phases, in order.
+llvm::ArrayRef<PhaseInfo> allPhases();
+llvm::StringRef getPhaseName(Phase phase);
+std::optional<Phase> parsePhase(llvm::StringRef name);
+
+/// The phase that a module is in, by what it holds.
+Phase detectPhase(mlir::ModuleOp module);
+
+/// Choices of the command that passes need.
+struct PhaseOptions {
+  std::string dtype = "bf16"; // of weights and cache: bf16, f16, f32
+  int64_t maxContext = 8192;  // tokens a sequence may reach
+  int64_t pageTokens = 64;    // tokens a page of the cache holds
+};
+
+/// Adds the passes that lead from the phase before `phase` to it. They end
+/// with emittable: text and folders are no IR.
+void addPassesTo(Phase phase, const PhaseOptions &options,
+                 mlir::OpPassManager &passes);
+
+/// Registers `--fdpp-to-PHASE` for every phase that is IR, with the default
+/// options.
+void registerPhasePipelines();
+
+} // namespace fdpp
+
+#endif // FDPP_PIPELINES_PHASES_H

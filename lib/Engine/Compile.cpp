@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "fdpp/Engine/Compile.h"
+
+#include "EngineFolder.h"
+#include "LoadModel.h"
+#include "fdpp/Engine/InternalError.h"
+#include "fdpp/Engine/WriteEngine.h"
+#include "fdpp/Pipelines/Registration.h"
+#include "fdpp/Target/CPU/EmitCPU.h"
+
+#include "mlir/IR/DialectRegistry.h"
+#include "mlir/Pass/PassManager.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+
+using namespace mlir;
+using namespace mlir::fdpp;
+using ::fdpp::Phase;
+using llvm::createStringError;
+namespace path = llvm::sys::path;
+
+namespace {
+
+class Compilation {
+public:
+  Compilation(const CompileOptions &options, raw_ostream &out,
+              StageListener listener);
+
+  llvm::Expected<CompileResult> run();
+
+private:
+  llvm::Error prepare();
+  llvm::Error prepareEngine();
+  llvm::Error load();
+  llvm::Error lower();
+  llvm::Error emitText();
+  llvm::Expected<CompileResult> writeFolder();
+  std::vector<std::string> describeCommand() const;
+  llvm::Expected<std::string> computeKey() const;
+  void setAttributes();
+  llvm::Error passError(Phase phase, FirstError &errors,
+                        StringRef reproducer) const;
+
+  const CompileOptions &options;
+  raw_ostream &out;
+  StageListener listener;
+  MLIRContext context;
+  std::vector<Decision> decisions;
+  std::optional<NativeCompiler> compiler;
+  EngineRequest request;
+  OwningOpRef<ModuleOp> module;
+  std::string source;
+};
+
+/// The dialects, and no threads: passes must remark in one order always.
+MLIRContext::Threading single() { return MLIRContext::Threading::DISABLED; }
+
+DialectRegistry allDialects() {
+  DialectRegistry registry;
+  ::fdpp::registerAllDialects(registry);
+  return registry;
+}
+
+} // namespace
+
+Compilation::Compilation(const CompileOptions &options, raw_ostream &out,
+                         StageListener listener)
+    : options(options), out(out), listener(listener),
+      context(allDialects(), single()) {
+  collectDecisions(context, decisions);
+}
+
+//===----------------------------------------------------------------------===//
+// Before the model is read.
+//===----------------------------------------------------------------------===//
+
+llvm::Error Compilation::prepare() {
+  if (options.target != "cpu")
+    return createStringError("--target=" + options.target +
+                             ": this version compiles for cpu only");
+  llvm::Expected<CpuArch> arch = resolveCpuArch(options.arch);
+  if (!arch)
+    return arch.takeError();
+  request.arch = *arch;
+  request.modelName = path::filename(options.model).str();
+  request.modelFolder = path::parent_path(options.model).str();
+  if (request.modelFolder.empty())
+    request.modelFolder = ".";
+  return llvm::Error::success();
+}
+
+std::vector<std::string> Compilation::describeCommand() const {
+  const ::fdpp::PhaseOptions &phases = options.phases;
+  std::vector<std::string> command = {
+      "fdpp-compile", request.modelName, "--target=" + options.target,
+      "--arch=" + request.arch.name, "--dtype=" + phases.dtype,
+      "--max-context=" + std::to_string(phases.maxContext),
+      "--page-tokens=" + std::to_string(phases.pageTokens)};
+  if (options.syntheticSeed)
+    command.push_back("--synthetic-weights=" +
+                      std::to_string(*options.syntheticSeed));
+  return command;
+}
+
+/// Of everything an engine depends on but the content of the files it is made
+/// from: this program, the headers, the compiler and the command.
+llvm::Expected<std::string> Compilation::computeKey() const {
+  llvm::Expected<InputFile> program =
+      readInput(path::parent_path(options.executable),
+                path::filename(options.executable));
+  if (!program)
+    return program.takeError();
+  llvm::Expected<std::string> headers = compiler->digestHeaders();
+  if (!headers)
+    return headers.takeError();
+  std::vector<std::string> texts = {program->hash, *headers,
+                                    compiler->getVersion().str()};
+  llvm::append_range(texts, request.command);
+  return hashTexts(texts);
+}
+
+llvm::Error Compilation::prepareEngine() {
+  request.target = options.output;
+  if (request.target.empty())
+    request.target = path::stem(options.model).str() + ".fdpp";
+  while (request.target.size() > 1 && request.target.back() == '/')
+    request.target.pop_back();
+  if (llvm::Error error = checkReplaceable(request.target))
+    return error;
+  llvm::Expected<NativeCompiler> found =
+      NativeCompiler::find(options.cxx, options.executable);
+  if (!found)
+    return found.takeError();
+  compiler = std::move(*found);
+  request.product = options.product;
+  request.threads = options.threads;
+  request.command = describeCommand();
+  request.companions = findCompanions(request.modelFolder);
+  llvm::Expected<std::string> key = computeKey();
+  if (!key)
+    return key.takeError();
+  request.key = *key;
+  return llvm::Error::success();
+}
+
+//===----------------------------------------------------------------------===//
+// Phase by phase.
+//===----------------------------------------------------------------------===//
+
+void Compilation::setAttributes() {
+  Builder builder(&context);
+  std::string features;
+  for (const std::string &feature : request.arch.features)
+    features += (features.empty() ? "" : ",") + feature;
+  (*module)->setAttr(kArchAttr, builder.getStringAttr(request.arch.name));
+  (*module)->setAttr(kFeaturesAttr, builder.getStringAttr(features));
+  (*module)->setAttr(kMaxContextAttr,
+                     builder.getI64IntegerAttr(options.phases.maxContext));
+}
+
+llvm::Error Compilation::load() {
+  listener("reading the model", 0, 0);
+  llvm::Expected<OwningOpRef<ModuleOp>> loaded =
+      loadModel(options.model, context);
+  if (!loaded)
+    return loaded.takeError();
+  module = std::move(*loaded);
+  if (options.syntheticSeed)
+    makeWeightsSynthetic(*module, *options.syntheticSeed);
+  return llvm::Error::success();
+}
+
+/// A graph that cannot be raised is the user's; what fails later in a model
+/// that came from ONNX is a defect of a pass.
+llvm::Error Compilation::passError(Phase phase, FirstError &errors,
+                                   StringRef reproducer) const {
+  std::string line = errors.take("a pass failed without saying why");
+  if (phase <= Phase::Raised || isMLIR(options.model)) {
+    llvm::sys::fs::remove(reproducer);
+    return createStringError(line);
+  }
+  return llvm::make_error<InternalError>(
+      "internal error on the way to phase '" +
+      ::fdpp::getPhaseName(phase).str() + "': " + line + "; reproducer: " +
+      reproducer.str());
+}
+
+llvm::Error Compilation::lower() {
+  SmallString<128> reproducer;
+  if (auto error = llvm::sys::fs::createTemporaryFile("fdpp-reproducer", "mlir",
+                                                      reproducer))
+    return createStringError("cannot create a temporary file (" +
+                             error.message() + ")");
+  FirstError errors(context);
+  Phase last = std::min(options.emit, Phase::Emittable);
+  for (Phase phase = ::fdpp::detectPhase(*module); phase < last;) {
+    phase = static_cast<Phase>(static_cast<int>(phase) + 1);
+    listener("lowering", static_cast<int>(phase),
+             static_cast<int>(Phase::Emittable));
+    PassManager passes(&context);
+    passes.enableCrashReproducerGeneration(reproducer);
+    ::fdpp::addPassesTo(phase, options.phases, passes);
+    if (failed(passes.run(*module)))
+      return passError(phase, errors, reproducer);
+  }
+  llvm::sys::fs::remove(reproducer);
+  return llvm::Error::success();
+}
+
+llvm::Error Compilation::emitText() {
+  FirstError errors(context);
+  llvm::raw_string_ostream os(source);
+  if (failed(::fdpp::emitCPU(*module, os)))
+    return createStringError(
+        errors.take("the module cannot be printed as source"));
+  return llvm::Error::success();
+}
+
+llvm::Expected<CompileResult> Compilation::writeFolder() {
+  llvm::Expected<ModelInfo> info = describeModel(*module);
+  if (!info)
+    return info.takeError();
+  CompileResult result;
+  result.folder = request.target;
+  result.layers = info->limits.layers;
+  result.weightBytes = info->weightBytes;
+  if (llvm::Error error = writeEngine(*module, source, decisions, *compiler,
+                                      request, listener))
+    return error;
+  return result;
+}
+
+llvm::Expected<CompileResult> Compilation::run() {
+  if (llvm::Error error = prepare())
+    return error;
+  if (options.emit == Phase::Engine) {
+    if (llvm::Error error = prepareEngine())
+      return error;
+    if (!options.force && isUpToDate(request.target, request.key,
+                                     request.modelFolder, request.companions))
+      return CompileResult{request.target, /*upToDate=*/true};
+  }
+  if (llvm::Error error = load())
+    return error;
+  if (llvm::Error error = lower())
+    return error;
+  if (options.emit >= Phase::Emittable)
+    setAttributes();
+  if (options.emit <= Phase::Emittable) {
+    module->print(out);
+    out << "\n";
+    return CompileResult();
+  }
+  if (llvm::Error error = emitText())
+    return error;
+  if (options.emit == Phase::Engine)
+    return writeFolder();
+  out << source;
+  return CompileResult();
+}
+
+llvm::Expected<CompileResult> mlir::fdpp::compile(const CompileOptions &options,
+                                                  raw_ostream &out,
+                                                  StageListener listener) {
+  return Compilation(options, out, listener).run();
+}

@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "fdpp/Engine/NativeCompiler.h"
+
+#include "OutputFile.h"
+#include "fdpp/Engine/InternalError.h"
+
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/SmallString.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/BLAKE3.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/Process.h"
+#include "llvm/Support/Program.h"
+
+using namespace mlir::fdpp;
+using llvm::createStringError;
+using llvm::SmallString;
+using llvm::StringRef;
+namespace fs = llvm::sys::fs;
+namespace path = llvm::sys::path;
+
+char InternalError::ID = 0;
+
+void InternalError::log(llvm::raw_ostream &os) const { os << text; }
+
+std::error_code InternalError::convertToErrorCode() const {
+  return llvm::inconvertibleErrorCode();
+}
+
+//===----------------------------------------------------------------------===//
+// Finding.
+//===----------------------------------------------------------------------===//
+
+static bool holdsHeaders(StringRef folder) {
+  return fs::exists(folder + "/kernels/cpu/kernels.h") &&
+         fs::exists(folder + "/include/fdpp-runtime/model_abi.h");
+}
+
+static llvm::Expected<std::string> findHeaders(StringRef executable) {
+  if (auto given = llvm::sys::Process::GetEnv("FDPP_INCLUDE_DIR")) {
+    if (holdsHeaders(*given))
+      return *given;
+    return createStringError("FDPP_INCLUDE_DIR: " + *given +
+                             " holds no kernels/cpu/kernels.h; give the folder "
+                             "of the runtime's headers");
+  }
+  SmallString<256> installed(path::parent_path(path::parent_path(executable)));
+  path::append(installed, "share", "fdpp");
+  for (StringRef folder : {StringRef(installed), StringRef(FDPP_RUNTIME_DIR)})
+    if (holdsHeaders(folder))
+      return folder.str();
+  return createStringError("no kernel headers in " + installed +
+                           "; install fdpp again or set FDPP_INCLUDE_DIR");
+}
+
+static llvm::Expected<std::string> findProgram(StringRef cxx) {
+  std::string wanted = cxx.str();
+  StringRef origin = "--cxx";
+  if (wanted.empty()) {
+    wanted = llvm::sys::Process::GetEnv("FDPP_CXX").value_or("");
+    origin = "FDPP_CXX";
+  }
+  if (!wanted.empty()) {
+    if (auto found = llvm::sys::findProgramByName(wanted))
+      return *found;
+    return createStringError(origin + ": no program '" + wanted +
+                             "'; name a clang++");
+  }
+  for (StringRef name :
+       {"clang++-22", "/usr/lib/llvm-22/bin/clang++", "clang++"})
+    if (auto found = llvm::sys::findProgramByName(name);
+        found && llvm::sys::fs::can_execute(*found))
+      return *found;
+  return createStringError("no clang++-22 or clang++ found; install clang-22 "
+                           "(utils/setup.sh does) or name one with --cxx");
+}
+
+/// A temporary file that is removed with its holder.
+namespace {
+struct Scratch {
+  explicit Scratch(StringRef folder) : name(folder) {
+    path::append(name, "compiler.log");
+  }
+  ~Scratch() { fs::remove(name); }
+  std::string read() const {
+    auto buffer = llvm::MemoryBuffer::getFile(name);
+    return buffer ? (*buffer)->getBuffer().str() : "";
+  }
+  SmallString<256> name;
+};
+} // namespace
+
+/// Runs the program with its output in `log`; returns its exit status.
+static int run(llvm::ArrayRef<std::string> arguments, const Scratch &log) {
+  llvm::SmallVector<StringRef> views(arguments.begin(), arguments.end());
+  std::optional<StringRef> redirects[] = {StringRef(""), StringRef(log.name),
+                                          StringRef(log.name)};
+  return llvm::sys::ExecuteAndWait(arguments.front(), views, std::nullopt,
+                                   redirects);
+}
+
+llvm::Expected<NativeCompiler> NativeCompiler::find(StringRef cxx,
+                                                    StringRef executable) {
+  NativeCompiler compiler;
+  llvm::Expected<std::string> program = findProgram(cxx);
+  if (!program)
+    return program.takeError();
+  compiler.program = *program;
+  llvm::Expected<std::string> headers = findHeaders(executable);
+  if (!headers)
+    return headers.takeError();
+  compiler.headers = *headers;
+  SmallString<256> folder;
+  if (std::error_code error =
+          fs::createUniqueDirectory("fdpp-compile", folder))
+    return fileError(folder, "create the folder", error.value());
+  int status;
+  {
+    Scratch log(folder);
+    status = run({compiler.program, "--version"}, log);
+    compiler.version = StringRef(log.read()).split('\n').first.str();
+  }
+  fs::remove(folder);
+  if (status != 0 || !StringRef(compiler.version).contains("clang"))
+    return createStringError(compiler.program +
+                             ": not a clang++; name one with --cxx");
+  return compiler;
+}
+
+llvm::Expected<std::string> NativeCompiler::digestHeaders() const {
+  std::vector<std::string> files;
+  std::error_code error;
+  for (StringRef part : {"/kernels", "/include/fdpp-runtime"})
+    for (fs::recursive_directory_iterator at(headers + part, error), end;
+         at != end && !error; at.increment(error))
+      if (path::extension(at->path()) == ".h")
+        files.push_back(at->path());
+  if (error)
+    return fileError(headers, "read the headers", error.value());
+  llvm::sort(files);
+  llvm::BLAKE3 hash;
+  for (const std::string &file : files) {
+    auto buffer = llvm::MemoryBuffer::getFile(file);
+    if (!buffer)
+      return fileError(file, "read the header", buffer.getError().value());
+    hash.update(StringRef(file).drop_front(headers.size()));
+    hash.update((*buffer)->getBuffer());
+  }
+  return llvm::toHex(hash.final(), /*LowerCase=*/true);
+}
+
+//===----------------------------------------------------------------------===//
+// Compiling.
+//===----------------------------------------------------------------------===//
+
+std::vector<std::string>
+NativeCompiler::arguments(const CpuArch &arch, StringRef headers,
+                          StringRef source, StringRef output) const {
+  // The standard library is linked in, so that an engine does not depend on
+  // the one of the machine it was compiled on.
+  std::vector<std::string> list = {"-std=c++20", "-O3"};
+  llvm::append_range(list, arch.flags);
+  llvm::append_range(
+      list, std::initializer_list<const char *>{
+                "-mprefer-vector-width=512", "-ffp-contract=on", "-Wno-psabi",
+                "-fno-exceptions", "-fno-rtti", "-fPIC", "-shared",
+                "-fvisibility=hidden", "-static-libstdc++", "-static-libgcc",
+                "-Wl,--exclude-libs,ALL", "-Wl,-z,defs"});
+  list.push_back("-I" + headers.str());
+  list.push_back("-I" + headers.str() + "/include");
+  list.push_back(source.str());
+  list.push_back("-o");
+  list.push_back(output.str());
+  return list;
+}
+
+std::vector<std::string> NativeCompiler::describe(const CpuArch &arch) const {
+  std::vector<std::string> list =
+      arguments(arch, "$FDPP_INCLUDE_DIR", "model.cpp", "../model.so");
+  list.insert(list.begin(), path::filename(program).str());
+  return list;
+}
+
+/// The first line that says what went wrong, without the folders it is in.
+static std::string firstError(StringRef log) {
+  StringRef first = log.split('\n').first;
+  llvm::SmallVector<StringRef> lines;
+  log.split(lines, '\n');
+  for (StringRef line : lines)
+    if (line.contains("error:")) {
+      first = line.substr(line.find("error:") + 7);
+      break;
+    }
+  return first.empty() ? "it said nothing" : first.str();
+}
+
+llvm::Error NativeCompiler::compile(const CpuArch &arch, StringRef source,
+                                    StringRef output, StringRef folder) const {
+  std::vector<std::string> list = arguments(arch, headers, source, output);
+  list.insert(list.begin(), program);
+  Scratch log(folder);
+  int status = run(list, log);
+  if (status == 0)
+    return llvm::Error::success();
+  std::string text = log.read(), why = firstError(text);
+  if (status < 0)
+    return createStringError(program + ": was killed while it compiled "
+                                       "the model; is there enough memory?");
+  for (StringRef fault : {"No space left", "file not found", "unable to",
+                          "cannot find", "Disk quota"})
+    if (StringRef(text).contains(fault))
+      return createStringError(program + ": cannot compile the model: " + why);
+  // What was emitted is wrong: keep it for the report of this defect.
+  SmallString<128> kept;
+  if (!fs::createTemporaryFile("fdpp-model", "cpp", kept))
+    fs::copy_file(source, kept);
+  return llvm::make_error<InternalError>(path::filename(program).str() +
+                                         " refuses the emitted source: " +
+                                         why + "; it is kept in " +
+                                         kept.str().str());
+}
