@@ -8,6 +8,32 @@
 include "mlir/Pass/PassBase.td"
 
 //===----------------------------------------------------------------------===//
+// Recognised to raised.
+//===----------------------------------------------------------------------===//
+
+def FDPPToStep : Pass<"fdpp-to-step", "::mlir::ModuleOp"> {
+  let summary = "Raise @main over [batch, sequence] to @step over tokens";
+  let description = [{
+    Replaces @main by one `@step` whose tokens lie one sequence after another.
+    Each `fdpp.masked_attention` becomes `fdpp.kv_append` to the paged cache and
+    `fdpp.attention` over it; past and present tensors, the attention mask and
+    the batch dimension disappear. Only the rows whose logits are wanted go
+    through the operations after the last residual addition.
+
+    Preconditions that the runtime keeps: padding never reaches a step (each
+    sequence has exactly its own tokens), and a token's rotary position is its
+    place in its sequence. Sets `fdpp.model` and `fdpp.max_context`.
+  }];
+  let options = [
+    Option<"pageTokens", "page-tokens", "int64_t", "64", "Tokens a cache page holds">,
+    Option<"maxTokens", "max-tokens", "int64_t", "512", "Most tokens of a step">,
+    Option<"maxSequences", "max-sequences", "int64_t", "64", "Most sequences of a step">,
+    Option<"maxContext", "max-context", "int64_t", "8192", "Most tokens of a sequence">,
+  ];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect"];
+}
+
+//===----------------------------------------------------------------------===//
 // Fused to planned.
 //===----------------------------------------------------------------------===//
 
