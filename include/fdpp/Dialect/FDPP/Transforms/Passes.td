@@ -34,6 +34,126 @@ def FDPPToStep : Pass<"fdpp-to-step", "::mlir::ModuleOp"> {
 }
 
 //===----------------------------------------------------------------------===//
+// Raised to rolled.
+//===----------------------------------------------------------------------===//
+
+def FDPPNameWeights : Pass<"fdpp-name-weights", "::mlir::ModuleOp"> {
+  let summary = "Name weights after what they are for";
+  let description = [{
+    Renames every weight by its role in the dataflow: `embed`, `attn_norm`, `wq`,
+    `wk`, `wv`, `bq`, `wo`, `ffn_norm`, `gate`, `up`, `down`, `final_norm`,
+    `lm_head`, `inv_freq`. Equal roles are numbered in program order (`wq`,
+    `wq_1`, ...), so that the number is the layer's. Roles never come from names;
+    the name in the graph stays as the weight's location.
+  }];
+}
+
+def FDPPRollLayers : Pass<"fdpp-roll-layers", "::mlir::ModuleOp"> {
+  let summary = "Turn identical layers into one loop over banks of weights";
+  let description = [{
+    Cuts the step where everything later depends on everything earlier through
+    one activation (the residual stream) and the cache alone, and looks for the
+    repetition of equal parts that covers most of it; parts are equal when they
+    differ in nothing but weights of one type and constant indices on a line (the
+    layer). It becomes an `scf.for` that carries the stream and the cache, its
+    weights become banks. Layers that alternate repeat with a longer period, one
+    loop iteration for each. The size of the IR no longer depends on the depth.
+
+    ```mlir
+    fdpp.weight @wq bank 30 [...] : tensor<576x576xf32>
+    ...
+    %r:2 = scf.for %layer = %c0 to %c30 step %c1 iter_args(%x = %x0, %cache = %cache0) ... {
+      %w = fdpp.weight_at @wq[%layer] : tensor<576x576xf32>
+    ```
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::scf::SCFDialect"];
+}
+
+//===----------------------------------------------------------------------===//
+// Rolled to fused.
+//===----------------------------------------------------------------------===//
+
+def FDPPAssignDtypes : Pass<"fdpp-assign-dtypes", "::mlir::ModuleOp"> {
+  let summary = "Choose the types weights, cache and activations are stored in";
+  let description = [{
+    Matrices of linears, the embedding and the cache take the storage type;
+    norms, biases and frequencies become f32. A weight whose type changes gets an
+    init region that converts, so a weight shared by two uses stays one stored
+    weight. Activations that only linears read are stored in the linears' type:
+    they are rounded to it on entry anyway. The residual stream, queries and
+    logits stay f32.
+  }];
+  let options = [
+    Option<"dtype", "dtype", "std::string", "\"bf16\"",
+           "Storage type: bf16, f16 or f32">,
+  ];
+  let dependentDialects = ["::mlir::arith::ArithDialect"];
+}
+
+def FDPPMergeLinears : Pass<"fdpp-merge-linears", "::mlir::ModuleOp"> {
+  let summary = "Merge linears that share an input";
+  let description = [{
+    Queries, keys and values, or gate and up, become one linear over a weight
+    whose init region puts theirs one below another; slices of its columns take
+    the place of the results. Order: q, k, v, gate, up. Missing biases are zeros.
+    Linears whose weight is read elsewhere too stay apart: it would be stored
+    twice.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect"];
+}
+
+def FDPPFusePrologues : Pass<"fdpp-fuse-prologues", "::mlir::ModuleOp"> {
+  let summary = "Compute row norms on the way into linears";
+  let description = [{
+    An `fdpp.rms_norm` that only linears read becomes the `norm` of each of them;
+    the normalised rows are never stored. The linears become `fdpp.fused_linear`
+    with one plain segment.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect"];
+}
+
+def FDPPFuseEpilogues : Pass<"fdpp-fuse-epilogues", "::mlir::ModuleOp"> {
+  let summary = "Compute what follows a linear where its results are";
+  let description = [{
+    Every linear becomes an `fdpp.fused_linear`; column slices of its result
+    become segments, and each segment takes over what alone reads its result:
+    scale, softcap, activation; bias, captured; rotary embedding, as pairs of the
+    halves of a head, with captured tables; the gated unit, as pairs of gate and
+    up; the append to the cache, as stores of keys and values; and the residual
+    sum, in place, as the destination's old element. Where the residual is needed
+    later, or is the linear's own input, it is captured instead and the sum gets a
+    destination of its own. What is captured is never a destination.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect"];
+}
+
+def FDPPSpecialiseEntries : Pass<"fdpp-specialise-entries", "::mlir::ModuleOp"> {
+  let summary = "Make @prefill, @decode and @mixed out of @step";
+  let description = [{
+    The three differ in their attention: tiled over the queries, split over the
+    keys, or the first for the sequences from `decode_seqs` (an argument of the
+    role `decode_seqs`) on and the second for those before, writing one
+    destination in turn. @decode brings at most `decode-tokens` tokens a
+    sequence, so the `fdpp.max` of its arguments shrinks.
+  }];
+  let options = [
+    Option<"decodeTokens", "decode-tokens", "int64_t", "1",
+           "Tokens a sequence may bring to @decode">,
+  ];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect"];
+}
+
+def FDPPToDestinationStyle : Pass<"fdpp-to-destination-style", "::mlir::ModuleOp"> {
+  let summary = "Give every computation a destination";
+  let description = [{
+    Operations without `outs` write to a `tensor.empty` with the rows of the
+    argument their rows come from. Its location names the value (`hidden`,
+    `query`, `attended`, `gated`, ...), which later names the buffer.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect"];
+}
+
+//===----------------------------------------------------------------------===//
 // Fused to planned.
 //===----------------------------------------------------------------------===//
 

@@ -1,0 +1,34 @@
+// RUN: fdpp-opt %s --fdpp-fuse-prologues | FileCheck %s
+// RUN: fdpp-opt %s --fdpp-fuse-prologues --remarks-filter=fusion 2>&1 | FileCheck %s --check-prefix=REMARK
+
+fdpp.weight @table [#fdpp.seeded<1>] : tensor<8x8xf32>
+fdpp.weight @gamma [#fdpp.seeded<2>] : tensor<8xf32>
+fdpp.weight @bias [#fdpp.seeded<3>] : tensor<8xf32>
+
+// CHECK-LABEL: func.func @step
+// CHECK: %[[X:.*]] = fdpp.embed
+// CHECK-NOT: fdpp.rms_norm
+// CHECK: %[[D:.*]] = tensor.empty(%{{.*}}) : tensor<?x8xf32>
+// CHECK: fdpp.fused_linear %[[X]], %{{.*}} norm(%{{.*}}) outs(%[[D]]) segments [#fdpp.segment<columns = 8, dest = 0>]
+// CHECK: ^bb0(%[[V:.*]]: f32, %{{.*}}: f32, %{{.*}}: index, %[[C:.*]]: index, %{{.*}}: f32):
+// CHECK: %[[B:.*]] = tensor.extract %{{.*}}[%[[C]]] : tensor<8xf32>
+// CHECK: %[[S:.*]] = arith.addf %[[V]], %[[B]]
+// CHECK: fdpp.store %[[S]] : f32
+// CHECK: eps = 1.000000e-05
+// CHECK: fdpp.rms_norm
+// CHECK: fdpp.layer_norm
+func.func @step(%tokens: tensor<?xi32> {fdpp.role = "tokens"}) -> (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>) attributes {fdpp.entry = "step"} {
+  %table = fdpp.weight_at @table : tensor<8x8xf32>
+  %gamma = fdpp.weight_at @gamma : tensor<8xf32>
+  %bias = fdpp.weight_at @bias : tensor<8xf32>
+  %x = fdpp.embed %tokens, %table : (tensor<?xi32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+  // REMARK: [Passed] fuse-prologues {{.*}}rms_norm became the prologue of 1 linears", columns=8
+  %n = fdpp.rms_norm %x, %gamma {eps = 1.0e-5 : f64} : (tensor<?x8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
+  %a = fdpp.linear %n, %table bias(%bias) : (tensor<?x8xf32>, tensor<8x8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
+  // REMARK: [Missed] fuse-prologues {{.*}}rms_norm stays on its own: read by func.return
+  %m = fdpp.rms_norm %x, %gamma {eps = 1.0e-5 : f64} : (tensor<?x8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
+  // REMARK: [Missed] fuse-prologues {{.*}}a fused linear has no layer_norm prologue
+  %l = fdpp.layer_norm %x, %gamma {eps = 1.0e-5 : f64} : (tensor<?x8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
+  %b = fdpp.linear %l, %table : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+  return %a, %m, %b : tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>
+}

@@ -1,0 +1,32 @@
+// RUN: fdpp-opt %S/../raised.mlir --fdpp-name-weights | FileCheck %s
+// RUN: %python %source/utils/make_step.py --layers 1 --tied --bias all | fdpp-opt --fdpp-name-weights | FileCheck %s --check-prefix=TIED
+
+// Roles come from the dataflow; the second layer's weights get its number.
+
+// CHECK: fdpp.weight @inv_freq
+// CHECK: fdpp.weight @embed
+// CHECK: fdpp.weight @attn_norm [
+// CHECK: fdpp.weight @wq [
+// CHECK: fdpp.weight @wk [
+// CHECK: fdpp.weight @wv [
+// CHECK: fdpp.weight @wo [
+// CHECK: fdpp.weight @ffn_norm [
+// CHECK: fdpp.weight @gate [
+// CHECK: fdpp.weight @up [
+// CHECK: fdpp.weight @down [
+// CHECK: fdpp.weight @attn_norm_1 [
+// CHECK: fdpp.weight @wq_1 [
+// CHECK: fdpp.weight @down_1 [
+// CHECK: fdpp.weight @final_norm
+// CHECK: fdpp.weight @lm_head
+// CHECK: fdpp.weight_at @attn_norm :
+// CHECK: fdpp.weight_at @down_1 :
+
+// A tied head reads the embedding; biases are named after their linears.
+// TIED: fdpp.weight @embed
+// TIED: fdpp.weight @bq
+// TIED: fdpp.weight @bo
+// TIED: fdpp.weight @gate_bias
+// TIED-NOT: @lm_head
+// TIED: %[[W:.*]] = fdpp.weight_at @embed
+// TIED: fdpp.linear %{{.*}}, %[[HEAD:.*]] outs(

@@ -1,0 +1,49 @@
+// RUN: fdpp-opt %S/../raised.mlir --fdpp-name-weights --fdpp-roll-layers --canonicalize | FileCheck %s
+// RUN: %python %source/utils/make_step.py --layers 5 --windows 0 8 | fdpp-opt --fdpp-name-weights --fdpp-roll-layers --canonicalize | FileCheck %s --check-prefix=ALTERNATE
+// RUN: %python %source/utils/make_step.py --layers 1 | fdpp-opt --fdpp-roll-layers --remarks-filter=layers 2>&1 | FileCheck %s --check-prefix=ONE
+// RUN: %python %source/utils/make_step.py --layers 3 --windows 1 2 3 | fdpp-opt --fdpp-roll-layers --remarks-filter=layers 2>&1 | FileCheck %s --check-prefix=DIFFER
+// RUN: fdpp-opt %S/../raised.mlir --fdpp-roll-layers --remarks-filter=layers 2>&1 | FileCheck %s --check-prefix=REMARK
+
+// CHECK: fdpp.weight @attn_norm bank 2 [#fdpp.seeded<3>, #fdpp.seeded<12>] : tensor<16xf32>
+// CHECK: fdpp.weight @down bank 2 [#fdpp.seeded<11>, #fdpp.seeded<20>]
+// CHECK-NOT: wq_
+// CHECK-LABEL: func.func @step
+// CHECK-DAG: %[[C0:.*]] = arith.constant 0 : index
+// CHECK-DAG: %[[C1:.*]] = arith.constant 1 : index
+// CHECK-DAG: %[[C2:.*]] = arith.constant 2 : index
+// CHECK: %[[X0:.*]] = fdpp.embed
+// CHECK: %[[R:.*]]:2 = scf.for %[[L:[a-z0-9]+]] = %[[C0]] to %[[C2]] step %[[C1]] iter_args(%[[X:.*]] = %[[X0]], %[[CACHE:.*]] = %arg6)
+// CHECK: %[[G:.*]] = fdpp.weight_at @attn_norm[%[[L]]]
+// CHECK: fdpp.rms_norm %[[X]], %[[G]]
+// CHECK: %[[KV:.*]] = fdpp.kv_append %{{.*}}, %{{.*}}, %{{.*}}, %[[L]] outs(%[[CACHE]])
+// CHECK: fdpp.attention %{{.*}}, %[[KV]], %[[L]],
+// CHECK: %[[Y:.*]] = fdpp.add
+// CHECK: %[[Z:.*]] = fdpp.add %[[Y]],
+// CHECK: scf.yield %[[Z]], %[[KV]]
+// CHECK: fdpp.select_rows %[[R]]#0
+// CHECK-NOT: fdpp.attention
+// CHECK: return %{{.*}}, %[[R]]#1
+
+// Two kinds of layers in turn: an iteration has both, the fifth stays outside.
+// ALTERNATE: fdpp.weight @wq bank 2 [
+// ALTERNATE: fdpp.weight @wq_1 bank 2 [
+// ALTERNATE: fdpp.weight @wq_4 [
+// ALTERNATE: scf.for %[[I:[a-z0-9]+]] =
+// ALTERNATE: fdpp.weight_at @wq[%[[I]]]
+// ALTERNATE: %[[FIRST:.*]] = arith.muli %[[I]], %{{.*}}
+// ALTERNATE: fdpp.kv_append {{.*}}, %[[FIRST]] outs(
+// ALTERNATE-NOT: window
+// ALTERNATE: fdpp.weight_at @wq_1[%[[I]]]
+// ALTERNATE: %[[SECOND:.*]] = arith.addi
+// ALTERNATE: fdpp.kv_append {{.*}}, %[[SECOND]] outs(
+// ALTERNATE: window = 8
+// ALTERNATE: scf.yield
+// ALTERNATE: fdpp.weight_at @wq_4 :
+
+// ONE: remark: [Missed] roll-layers {{.*}}no layers rolled: no part of the step occurs twice
+// ONE-NOT: scf.for
+
+// DIFFER: remark: [Missed] roll-layers {{.*}}layers differ: fdpp.attention has window = 1 : i64 and 2 : i64
+// DIFFER-NOT: scf.for
+
+// REMARK: remark: [Passed] roll-layers {{.*}}rolled 2 repetitions into one loop", iterations=2, operations=16
