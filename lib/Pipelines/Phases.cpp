@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 
 #include "fdpp/Pipelines/Phases.h"
+#include "fdpp/Pipelines/VerifyPhase.h"
 
 #include "fdpp/Dialect/FDPP/IR/FDPP.h"
 #include "fdpp/Dialect/FDPP/Transforms/Passes.h"
@@ -10,6 +11,7 @@
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/PassManager.h"
+#include "mlir/Pass/PassOptions.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Transforms/Passes.h"
 #include "llvm/ADT/STLExtras.h"
@@ -68,7 +70,8 @@ auto ::fdpp::detectPhase(ModuleOp module) -> Phase {
   if (entries.empty())
     return Phase::Recognised;
   func::FuncOp entry = *entries.begin();
-  if (holds(module, [](Operation *op) { return op->hasAttr("fdpp.epilogues"); }))
+  if (holds(module,
+            [](Operation *op) { return op->hasAttr("fdpp.epilogues"); }))
     return Phase::Emittable;
   if (llvm::any_of(entry.getArgumentTypes(), llvm::IsaPred<MemRefType>))
     return Phase::Planned;
@@ -82,14 +85,40 @@ auto ::fdpp::detectPhase(ModuleOp module) -> Phase {
 // The passes of each phase.
 //===----------------------------------------------------------------------===//
 
+static void addRaisedPasses(const PhaseOptions &options,
+                            OpPassManager &passes) {
+  FDPPToStepOptions step;
+  step.pageTokens = options.pageTokens;
+  step.maxTokens = options.maxTokens;
+  step.maxSequences = options.maxSequences;
+  step.maxContext = options.maxContext;
+  passes.addPass(createFDPPToStep(step));
+}
+
+static void addRolledPasses(OpPassManager &passes) {
+  // Layers that each compute their rotary tables share one after it.
+  passes.addPass(createCSEPass());
+  passes.addPass(createFDPPNameWeights());
+  passes.addPass(createFDPPRollLayers());
+  passes.addPass(createCanonicalizerPass());
+}
+
+/// No CSE from here to bufferisation: it would merge destinations.
+static void addFusedPasses(const PhaseOptions &options, OpPassManager &passes) {
+  passes.addPass(createFDPPAssignDtypes({options.dtype}));
+  passes.addPass(createFDPPMergeLinears());
+  passes.addPass(createFDPPFusePrologues());
+  passes.addPass(createFDPPFuseEpilogues());
+  passes.addPass(createCanonicalizerPass());
+  passes.addPass(createFDPPSpecialiseEntries({options.decodeTokens}));
+  passes.addPass(createFDPPToDestinationStyle());
+  passes.addPass(createCanonicalizerPass());
+}
+
 static void addPlannedPasses(OpPassManager &passes) {
   // Captured by two regions, a tensor.empty would be hoisted and shared.
   passes.addPass(bufferization::createEmptyTensorToAllocTensorPass());
-  bufferization::OneShotBufferizePassOptions bufferize;
-  bufferize.bufferizeFunctionBoundaries = true;
-  bufferize.functionBoundaryTypeConversion =
-      bufferization::LayoutMapOption::IdentityLayoutMap;
-  passes.addPass(bufferization::createOneShotBufferizePass(bufferize));
+  passes.addPass(createFDPPBufferize());
   // In this order: the other one leaves copies of a buffer to itself.
   passes.addPass(createCSEPass());
   passes.addPass(createCanonicalizerPass());
@@ -101,43 +130,77 @@ static void addPlannedPasses(OpPassManager &passes) {
   passes.addPass(createCanonicalizerPass());
 }
 
-void ::fdpp::addPassesTo(Phase phase, const PhaseOptions &options,
-                       OpPassManager &passes) {
+auto ::fdpp::addPassesTo(Phase phase, const PhaseOptions &options,
+                         OpPassManager &passes) -> void {
   switch (phase) {
   case Phase::Import:
   case Phase::Recognised:
+  case Phase::Source:
+  case Phase::Engine:
+    return;
   case Phase::Raised:
+    addRaisedPasses(options, passes);
+    break;
   case Phase::Rolled:
+    addRolledPasses(passes);
+    break;
   case Phase::Fused:
+    addFusedPasses(options, passes);
     break;
   case Phase::Planned:
-    return addPlannedPasses(passes);
+    addPlannedPasses(passes);
+    break;
   case Phase::Emittable:
     passes.addPass(createFDPPNameForEmission());
     break;
-  case Phase::Source:
-  case Phase::Engine:
-    break;
   }
+  ::fdpp::addVerifyPhase(phase, passes);
 }
 
-void ::fdpp::registerPhasePipelines() {
+namespace {
+/// PhaseOptions on a command line.
+struct PipelineOptions : public PassPipelineOptions<PipelineOptions> {
+  PhaseOptions defaults;
+  Option<std::string> dtype{*this, "dtype",
+                            llvm::cl::desc("Storage type: bf16, f16 or f32"),
+                            llvm::cl::init(defaults.dtype)};
+  Option<int64_t> maxContext{*this, "max-context",
+                             llvm::cl::desc("Most tokens of a sequence"),
+                             llvm::cl::init(defaults.maxContext)};
+  Option<int64_t> pageTokens{*this, "page-tokens",
+                             llvm::cl::desc("Tokens a cache page holds"),
+                             llvm::cl::init(defaults.pageTokens)};
+  Option<int64_t> maxTokens{*this, "max-tokens",
+                            llvm::cl::desc("Most tokens of a step"),
+                            llvm::cl::init(defaults.maxTokens)};
+  Option<int64_t> maxSequences{*this, "max-sequences",
+                               llvm::cl::desc("Most sequences of a step"),
+                               llvm::cl::init(defaults.maxSequences)};
+  Option<int64_t> decodeTokens{
+      *this, "decode-tokens",
+      llvm::cl::desc("Tokens a sequence may bring to @decode"),
+      llvm::cl::init(defaults.decodeTokens)};
+
+  PhaseOptions get() const {
+    return {dtype,     maxContext,   pageTokens,
+            maxTokens, maxSequences, decodeTokens};
+  }
+};
+} // namespace
+
+auto ::fdpp::registerPhasePipelines() -> void {
   for (const PhaseInfo &info : kPhases) {
     Phase phase = info.phase;
-    if (phase == Phase::Import || phase >= Phase::Source)
+    if (phase == Phase::Import || phase == Phase::Recognised ||
+        phase >= Phase::Source)
       continue;
-    std::string summary = ("From the phase before to '" + info.name +
-                           "': " + info.summary)
-                              .str();
-    registerPassPipeline(
-        ("fdpp-to-" + info.name).str(), summary,
-        [phase](OpPassManager &passes, StringRef options,
-                llvm::function_ref<LogicalResult(const Twine &)> fail) {
-          if (!options.empty())
-            return fail("this pipeline takes no options");
-          ::fdpp::addPassesTo(phase, PhaseOptions(), passes);
-          return success();
-        },
-        [](llvm::function_ref<void(const mlir::detail::PassOptions &)>) {});
+    std::string name = ("fdpp-to-" + info.name).str();
+    std::string summary =
+        ("From the phase before to '" + info.name + "': " + info.summary).str();
+    PassPipelineRegistration<PipelineOptions>(
+        name, summary,
+        [phase](OpPassManager &passes, const PipelineOptions &options) {
+          ::fdpp::addPassesTo(phase, options.get(), passes);
+        });
   }
 }

@@ -2,6 +2,7 @@
 
 #include "fdpp/Pipelines/Registration.h"
 #include "fdpp/Pipelines/Phases.h"
+#include "fdpp/Pipelines/VerifyPhase.h"
 
 #include "fdpp/Dialect/FDPP/IR/FDPP.h"
 #include "fdpp/Dialect/FDPP/Transforms/Passes.h"
@@ -39,6 +40,7 @@ void ::fdpp::registerAllDialects(DialectRegistry &registry) {
 void ::fdpp::registerAllPasses() {
   mlir::fdpp::registerFDPPPasses();
   registerPhasePipelines();
+  registerVerifyPhasePass();
   registerTransformsPasses();
   bufferization::registerBufferizationPasses();
 }

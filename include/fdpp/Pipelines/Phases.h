@@ -51,15 +51,18 @@ struct PhaseOptions {
   std::string dtype = "bf16"; // of weights and cache: bf16, f16, f32
   int64_t maxContext = 8192;  // tokens a sequence may reach
   int64_t pageTokens = 64;    // tokens a page of the cache holds
+  int64_t maxTokens = 512;    // tokens of a step
+  int64_t maxSequences = 64;  // sequences of a step
+  int64_t decodeTokens = 1;   // tokens a sequence may bring to @decode
 };
 
-/// Adds the passes that lead from the phase before `phase` to it. They end
-/// with emittable: text and folders are no IR.
+/// Adds the passes that lead from the phase before `phase` to it, and the check
+/// of its contract. They end with emittable: text and folders are no IR.
 void addPassesTo(Phase phase, const PhaseOptions &options,
                  mlir::OpPassManager &passes);
 
-/// Registers `--fdpp-to-PHASE` for every phase that is IR, with the default
-/// options.
+/// Registers `--fdpp-to-PHASE` for every phase that is IR; it takes the members
+/// of PhaseOptions as options (`--fdpp-to-fused=dtype=f32`).
 void registerPhasePipelines();
 
 } // namespace fdpp

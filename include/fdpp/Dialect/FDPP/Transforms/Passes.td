@@ -157,6 +157,17 @@ def FDPPToDestinationStyle : Pass<"fdpp-to-destination-style", "::mlir::ModuleOp
 // Fused to planned.
 //===----------------------------------------------------------------------===//
 
+def FDPPBufferize : Pass<"fdpp-bufferize", "::mlir::ModuleOp"> {
+  let summary = "One-Shot Bufferize the entries, not the weights";
+  let description = [{
+    Upstream's analysis over the entries, with function boundaries and identity
+    layouts. Init regions of weights keep their tensors: they are evaluated when
+    the engine is written. `--empty-tensor-to-alloc-tensor` goes before.
+  }];
+  let dependentDialects = ["::mlir::bufferization::BufferizationDialect",
+                           "::mlir::memref::MemRefDialect"];
+}
+
 def FDPPDropReturnedArguments : Pass<"fdpp-drop-returned-arguments", "::mlir::ModuleOp"> {
   let summary = "Remove results that are destination arguments";
   let description = [{
