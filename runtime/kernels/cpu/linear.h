@@ -230,6 +230,9 @@ FDPP_INLINE void share_out(Team &team, int units, int tokens, Run run) {
 template <class V, class E, class Prologue, class... Epilogues>
 void linear(Team &team, int tokens, const Prologue &rows, const E *weights,
             void *scratch, const Epilogues &...epilogues) {
+  // A step may want no logits at all.
+  if (tokens == 0)
+    return;
   constexpr int k = Prologue::columns;
   constexpr int total = (0 + ... + segment_units(segment_of<Epilogues>()));
   const ActivationLayout<E> layout{k, tokens, V::tokens};
