@@ -87,7 +87,8 @@ private:
 void mlir::fdpp::collectDecisions(MLIRContext &context,
                                   std::vector<Decision> &decisions) {
   remark::RemarkCategories everything;
-  everything.all = ".*";
+  everything.passed = everything.missed = ".*";
+  everything.failed = everything.analysis = ".*";
   LogicalResult enabled = remark::enableOptimizationRemarks(
       context, std::make_unique<Collector>(decisions),
       std::make_unique<remark::RemarkEmittingPolicyAll>(), everything);
