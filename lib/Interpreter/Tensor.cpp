@@ -12,7 +12,7 @@ using namespace mlir;
 using llvm::APFloat;
 using llvm::ArrayRef;
 
-namespace fdpp {
+namespace mlir::fdpp {
 
 int64_t numElements(ArrayRef<int64_t> shape) {
   int64_t product = 1;
@@ -276,4 +276,4 @@ DenseElementsAttr attrFrom(const Tensor &tensor, Type elementType) {
   return DenseElementsAttr::get(type, values);
 }
 
-} // namespace fdpp
+} // namespace mlir::fdpp

@@ -6,7 +6,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
-using namespace fdpp;
+using namespace mlir::fdpp;
 using testing::ElementsAre;
 
 TEST(Tensor, CopiesShareUntilWritten) {

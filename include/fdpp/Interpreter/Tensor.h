@@ -21,7 +21,7 @@
 #include <memory>
 #include <vector>
 
-namespace fdpp {
+namespace mlir::fdpp {
 
 /// What a Tensor's elements are stored as.
 enum class TensorKind : uint8_t { Float, Int, Bool };
@@ -116,6 +116,6 @@ Tensor tensorFrom(mlir::DenseElementsAttr attr);
 /// A dense attribute of element type `elementType`, rounding as needed.
 mlir::DenseElementsAttr attrFrom(const Tensor &tensor, mlir::Type elementType);
 
-} // namespace fdpp
+} // namespace mlir::fdpp
 
 #endif // FDPP_INTERPRETER_TENSOR_H
