@@ -2,6 +2,7 @@
 //
 // fdpp-translate: between this compiler's IR and formats outside of it.
 
+#include "fdpp/Import/ONNX/ImportONNX.h"
 #include "fdpp/Pipelines/Registration.h"
 #include "fdpp/Target/CPU/EmitCPU.h"
 
@@ -17,6 +18,7 @@ int main(int argc, char **argv) {
         return fdpp::emitCPU(module, os);
       },
       fdpp::registerAllDialects);
+  mlir::fdpp::registerImportONNXTranslation();
   return mlir::failed(
       mlir::mlirTranslateMain(argc, argv, "FDPP translation driver\n"));
 }
