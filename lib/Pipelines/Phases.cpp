@@ -5,6 +5,7 @@
 
 #include "fdpp/Dialect/FDPP/IR/FDPP.h"
 #include "fdpp/Dialect/FDPP/Transforms/Passes.h"
+#include "fdpp/Dialect/ONNX/Transforms/Passes.h"
 
 #include "mlir/Dialect/Bufferization/Transforms/Passes.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -85,6 +86,15 @@ auto ::fdpp::detectPhase(ModuleOp module) -> Phase {
 // The passes of each phase.
 //===----------------------------------------------------------------------===//
 
+static void addRecognisedPasses(OpPassManager &passes) {
+  passes.addPass(onnx::createONNXInlineFunctions());
+  OpPassManager &graph = passes.nest<func::FuncOp>();
+  graph.addPass(onnx::createONNXFoldConstants());
+  graph.addPass(onnx::createONNXLiftShapes());
+  graph.addPass(onnx::createONNXLiftMasks());
+  passes.addPass(onnx::createONNXRecognise());
+}
+
 static void addRaisedPasses(const PhaseOptions &options,
                             OpPassManager &passes) {
   FDPPToStepOptions step;
@@ -134,10 +144,12 @@ auto ::fdpp::addPassesTo(Phase phase, const PhaseOptions &options,
                          OpPassManager &passes) -> void {
   switch (phase) {
   case Phase::Import:
-  case Phase::Recognised:
   case Phase::Source:
   case Phase::Engine:
     return;
+  case Phase::Recognised:
+    addRecognisedPasses(passes);
+    break;
   case Phase::Raised:
     addRaisedPasses(options, passes);
     break;

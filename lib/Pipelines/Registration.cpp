@@ -6,6 +6,8 @@
 
 #include "fdpp/Dialect/FDPP/IR/FDPP.h"
 #include "fdpp/Dialect/FDPP/Transforms/Passes.h"
+#include "fdpp/Dialect/ONNX/IR/ONNXDialect.h"
+#include "fdpp/Dialect/ONNX/Transforms/Passes.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Arith/Transforms/BufferizableOpInterfaceImpl.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
@@ -27,7 +29,7 @@ void ::fdpp::registerAllDialects(DialectRegistry &registry) {
   registry.insert<arith::ArithDialect, bufferization::BufferizationDialect,
                   func::FuncDialect, math::MathDialect, memref::MemRefDialect,
                   scf::SCFDialect, tensor::TensorDialect,
-                  mlir::fdpp::FDPPDialect>();
+                  mlir::fdpp::FDPPDialect, mlir::fdpp::onnx::ONNXDialect>();
   mlir::fdpp::registerBufferizableOpInterfaceExternalModels(registry);
   arith::registerBufferizableOpInterfaceExternalModels(registry);
   bufferization::func_ext::registerBufferizableOpInterfaceExternalModels(
@@ -38,6 +40,7 @@ void ::fdpp::registerAllDialects(DialectRegistry &registry) {
 }
 
 void ::fdpp::registerAllPasses() {
+  mlir::fdpp::onnx::registerONNXPasses();
   mlir::fdpp::registerFDPPPasses();
   registerPhasePipelines();
   registerVerifyPhasePass();

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===- MatchActivations.cpp - Norms and gated units -----------------------===//
+#include "Matchers.h"
+
+namespace mlir::fdpp::onnx {
+
+/// A single-precision attribute as the decimal number it was written from:
+/// 1e-5 is stored as 9.99999974e-06.
+static double shortest(double value) {
+  for (int digits = 1; digits < 9; ++digits) {
+    char text[32];
+    snprintf(text, sizeof text, "%.*e", digits - 1, value);
+    double candidate = strtod(text, nullptr);
+    if (float(candidate) == float(value))
+      return candidate;
+  }
+  return value;
+}
+
+/// Whether the op normalises the last dimension, and only that.
+static bool overLast(Operator op) {
+  auto type = dyn_cast<RankedTensorType>(op.inputAt(0).getType());
+  int64_t axis = intAttr(op, "axis", -1);
+  return type && (axis == -1 || axis == type.getRank() - 1) &&
+         rowType(op.inputAt(0));
+}
+
+bool matchRMSNorm(Operator op, Recogniser &r) {
+  Value gamma = r.parameters.findVector(op.inputAt(1));
+  if (!gamma || !overLast(op))
+    return false;
+  for (unsigned i = 1; i < op->getNumResults(); ++i)
+    if (!op->getResult(i).use_empty())
+      return false;
+  llvm::APFloat eps(shortest(floatAttr(op, "epsilon", 1e-5)));
+  auto norm = RMSNormOp::create(r.builder, op->getLoc(),
+                                TypeRange(op.outputAt(0).getType()),
+                                op.inputAt(0), gamma, eps, ValueRange());
+  op.outputAt(0).replaceAllUsesWith(norm.getResult(0));
+  return true;
+}
+
+bool matchLayerNorm(Operator op, Recogniser &r) {
+  Value gamma = r.parameters.findVector(op.inputAt(1)), beta;
+  if (op.inputAt(2))
+    beta = r.parameters.findVector(op.inputAt(2));
+  if (!gamma || (op.inputAt(2) && !beta) || !overLast(op))
+    return false;
+  for (unsigned i = 1; i < op->getNumResults(); ++i)
+    if (!op->getResult(i).use_empty())
+      return false;
+  llvm::APFloat eps(shortest(floatAttr(op, "epsilon", 1e-5)));
+  auto norm = LayerNormOp::create(
+      r.builder, op->getLoc(), TypeRange(op.outputAt(0).getType()),
+      op.inputAt(0), gamma, beta, eps, ValueRange());
+  op.outputAt(0).replaceAllUsesWith(norm.getResult(0));
+  return true;
+}
+
+/// The x of x sigmoid(x), null if `value` is none.
+static Value siluOf(Value value) {
+  if (Operator swish = definedBy(value, "Swish"))
+    return floatAttr(swish, "alpha", 1) == 1 ? swish.inputAt(0) : Value();
+  Operator product = definedBy(value, "Mul");
+  if (!product)
+    return {};
+  for (auto [x, s] : {std::pair(0, 1), std::pair(1, 0)}) {
+    Operator sigmoid = definedBy(product.inputAt(s), "Sigmoid");
+    if (sigmoid && sigmoid.inputAt(0) == product.inputAt(x))
+      return product.inputAt(x);
+  }
+  return {};
+}
+
+/// What a gate's activation is applied to, and which it is.
+static std::pair<Value, ActivationKind> activationOf(Value value) {
+  if (Value x = siluOf(value))
+    return {x, ActivationKind::SiLU};
+  if (Operator gelu = definedBy(value, "Gelu")) {
+    auto form = gelu->getAttrOfType<StringAttr>("approximate");
+    bool tanh = form && form.getValue() == "tanh";
+    return {gelu.inputAt(0),
+            tanh ? ActivationKind::GELUTanh : ActivationKind::GELU};
+  }
+  if (Operator relu = definedBy(value, "Relu"))
+    return {relu.inputAt(0), ActivationKind::ReLU};
+  return {Value(), ActivationKind::SiLU};
+}
+
+/// activation(gate) * up.
+bool matchGlu(Operator op, Recogniser &r) {
+  RankedTensorType type = rowType(op.outputAt(0));
+  if (!type)
+    return false;
+  for (auto [g, u] : {std::pair(0, 1), std::pair(1, 0)}) {
+    auto [gate, kind] = activationOf(op.inputAt(g));
+    Value up = op.inputAt(u);
+    if (!gate || gate.getType() != type || up.getType() != type ||
+        !gate.getDefiningOp<LinearOp>() || !up.getDefiningOp<LinearOp>())
+      continue;
+    auto glu = GluOp::create(r.builder, op->getLoc(), TypeRange(type), gate, up,
+                             kind, ValueRange());
+    op->replaceAllUsesWith(glu);
+    return true;
+  }
+  return false;
+}
+
+} // namespace mlir::fdpp::onnx

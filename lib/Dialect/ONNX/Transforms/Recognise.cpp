@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// --onnx-recognise
+
+#include "Matchers.h"
+#include "fdpp/Dialect/ONNX/IR/ONNXLiftedOps.h"
+#include "fdpp/Dialect/ONNX/Transforms/Passes.h"
+#include "fdpp/Interpreter/Tensor.h"
+
+#include <map>
+
+namespace mlir::fdpp::onnx {
+#define GEN_PASS_DEF_ONNXRECOGNISE
+#include "fdpp/Dialect/ONNX/Transforms/Passes.h.inc"
+
+//===----------------------------------------------------------------------===//
+// What matchers share
+//===----------------------------------------------------------------------===//
+
+Operator definedBy(Value value, StringRef name) {
+  auto op = value ? value.getDefiningOp<Operator>() : Operator();
+  if (!op || op.getSchema().name != name || !op.getSchema().domain.empty())
+    return {};
+  return op;
+}
+
+RankedTensorType rowType(Value value) {
+  auto type =
+      value ? dyn_cast<RankedTensorType>(value.getType()) : RankedTensorType();
+  if (!type || type.getRank() == 0 || type.isDynamicDim(type.getRank() - 1))
+    return {};
+  return type;
+}
+
+std::optional<double> scalarOf(Value value) {
+  DenseElementsAttr attr = constantOf(value);
+  if (!attr || attr.getNumElements() != 1)
+    return std::nullopt;
+  Tensor tensor = tensorFrom(attr);
+  return tensor.isAbsent() ? std::nullopt : std::optional(tensor.asDouble(0));
+}
+
+namespace {
+/// Matchers by the name of the root, in the order in which they are tried.
+struct Entry {
+  StringLiteral root;
+  Matcher matcher;
+};
+} // namespace
+
+static constexpr Entry kMatchers[] = {
+    {"onnx.Add", matchBias},
+    {"onnx.Add", matchResidual},
+    {"onnx.Attention", matchAttention},
+    {"onnx.Cast", matchEmbedCast},
+    {"onnx.Gather", matchEmbed},
+    {"onnx.Gemm", matchGemm},
+    {"onnx.LayerNormalization", matchLayerNorm},
+    {"onnx.MatMul", matchMatMul},
+    {"onnx.Mul", matchGlu},
+    {"onnx.RMSNormalization", matchRMSNorm},
+    {"onnx.RotaryEmbedding", matchRotary},
+    {"onnx.SimplifiedLayerNormalization", matchRMSNorm},
+};
+
+bool Recogniser::recognise(Operator op) {
+  builder.setInsertionPoint(op);
+  for (const Entry &entry : kMatchers)
+    if (entry.root == op->getName().getStringRef() && entry.matcher(op, *this))
+      return true;
+  return false;
+}
+
+//===----------------------------------------------------------------------===//
+// Pass
+//===----------------------------------------------------------------------===//
+
+/// The name of the node an op came from.
+static std::string nodeName(Operation *op) {
+  std::string text;
+  op->getLoc()->walk([&](Location loc) {
+    auto name = dyn_cast<NameLoc>(loc);
+    if (name && text.empty())
+      text = name.getName().str();
+    return name ? WalkResult::interrupt() : WalkResult::advance();
+  });
+  return text.empty() ? "?" : text;
+}
+
+/// One error with every onnx op that is left, by kind.
+static LogicalResult refuseLeftovers(func::FuncOp func) {
+  std::map<std::string, SmallVector<std::string>> left;
+  unsigned count = 0;
+  for (Operation &op : func.getBody().front()) {
+    if (!isa<ONNXDialect>(op.getDialect()))
+      continue;
+    std::string kind = op.getName().getStringRef().str();
+    if (auto unsupported = dyn_cast<UnsupportedOp>(op))
+      kind += " " + unsupported.getOpName().str() + " (" +
+              unsupported.getReason().str() + ")";
+    left[kind].push_back(nodeName(&op));
+    ++count;
+  }
+  if (left.empty())
+    return success();
+  InFlightDiagnostic error = func.emitError()
+                             << count << " operations of the graph are not "
+                             << "recognised as parts of a Llama model: ";
+  bool first = true;
+  for (auto &[kind, nodes] : left) {
+    error << (first ? "" : "; ") << kind << " at ";
+    llvm::interleaveComma(nodes, error, [&](const std::string &name) {
+      error << "'" << name << "'";
+    });
+    first = false;
+  }
+  return error;
+}
+
+namespace {
+struct RecognisePass : impl::ONNXRecogniseBase<RecognisePass> {
+  void runOnOperation() override {
+    auto func = getOperation().lookupSymbol<func::FuncOp>("main");
+    if (!func || !func.getBody().hasOneBlock()) {
+      getOperation().emitError("has no func @main of one block");
+      return signalPassFailure();
+    }
+    Recogniser recogniser(getOperation(), func);
+    for (Operation &op : llvm::make_early_inc_range(func.getBody().front()))
+      if (auto onnxOp = dyn_cast<Operator>(op))
+        recogniser.recognise(onnxOp);
+    eraseDeadOps(func);
+    if (failed(refuseLeftovers(func)))
+      return signalPassFailure();
+    eraseDeadWeights();
+  }
+
+  /// Weights that only a replaced form used.
+  void eraseDeadWeights() {
+    for (auto weight :
+         llvm::make_early_inc_range(getOperation().getOps<WeightOp>()))
+      if (SymbolTable::symbolKnownUseEmpty(weight, getOperation()))
+        weight.erase();
+  }
+};
+} // namespace
+} // namespace mlir::fdpp::onnx

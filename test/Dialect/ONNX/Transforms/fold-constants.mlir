@@ -1,0 +1,80 @@
+// RUN: fdpp-opt %s --onnx-fold-constants -split-input-file -verify-diagnostics | FileCheck %s
+
+// CHECK-LABEL: func.func @arithmetic
+// CHECK-NEXT: %[[C:.*]] = onnx.Constant dense<[-4, 1, 9]> : tensor<3xi64>
+// CHECK-NEXT: return %[[C]]
+func.func @arithmetic() -> tensor<3xi64> {
+  %a = onnx.Constant dense<[-7, 4, 12]> : tensor<3xi64>
+  %b = onnx.Constant dense<3> : tensor<i64>
+  %n = onnx.Constant dense<-2> : tensor<i64>
+  %0 = onnx.Add(%a, %b) : (tensor<3xi64>, tensor<i64>) -> tensor<3xi64>
+  %1 = onnx.Mul(%0, %n) : (tensor<3xi64>, tensor<i64>) -> tensor<3xi64>
+  %2 = onnx.Div(%1, %n) : (tensor<3xi64>, tensor<i64>) -> tensor<3xi64>
+  %3 = onnx.Constant dense<[0, -6, -6]> : tensor<3xi64>
+  %4 = onnx.Add(%2, %3) : (tensor<3xi64>, tensor<3xi64>) -> tensor<3xi64>
+  return %4 : tensor<3xi64>
+}
+
+// -----
+
+// Floats round to their type at every step: 1 + 2^-8 is 1 in bf16.
+// CHECK-LABEL: func.func @rounding
+// CHECK-NEXT: onnx.Constant dense<1.000000e+00> : tensor<bf16>
+func.func @rounding() -> tensor<bf16> {
+  %a = onnx.Constant dense<1.0> : tensor<bf16>
+  %b = onnx.Constant dense<0.00390625> : tensor<bf16>
+  %0 = onnx.Add(%a, %b) : (tensor<bf16>, tensor<bf16>) -> tensor<bf16>
+  return %0 : tensor<bf16>
+}
+
+// -----
+
+// CHECK-LABEL: func.func @movement
+// CHECK-NEXT: onnx.Constant dense<{{\[\[}}4, 1], [5, 2]]> : tensor<2x2xi64>
+func.func @movement() -> tensor<2x2xi64> {
+  %a = onnx.Constant dense<[[1, 2, 3], [4, 5, 6]]> : tensor<2x3xi64>
+  %t = onnx.Transpose(%a) {perm = array<i64: 1, 0>} : (tensor<2x3xi64>) -> tensor<3x2xi64>
+  %zero = onnx.Constant dense<0> : tensor<1xi64>
+  %two = onnx.Constant dense<2> : tensor<1xi64>
+  %s = onnx.Slice(%t, %zero, %two, %zero) : (tensor<3x2xi64>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>) -> tensor<2x2xi64>
+  %order = onnx.Constant dense<[1, 0]> : tensor<2xi64>
+  %g = onnx.Gather(%s, %order) {axis = 1 : i64} : (tensor<2x2xi64>, tensor<2xi64>) -> tensor<2x2xi64>
+  return %g : tensor<2x2xi64>
+}
+
+// -----
+
+// CHECK-LABEL: func.func @shapes
+// CHECK: %[[S:.*]] = onnx.Constant dense<[4, 8]> : tensor<2xi64>
+// CHECK: %[[D:.*]] = onnx.Shape(%arg0)
+// CHECK: return %[[S]], %[[D]], %arg1
+func.func @shapes(%x: tensor<?x4x8xf32>, %y: tensor<2xf32>) -> (tensor<2xi64>, tensor<3xi64>, tensor<2xf32>) {
+  %0 = onnx.Shape(%x) {start = 1 : i64} : (tensor<?x4x8xf32>) -> tensor<2xi64>
+  %1 = onnx.Shape(%x) : (tensor<?x4x8xf32>) -> tensor<3xi64>
+  %2 = onnx.Identity(%y) : (tensor<2xf32>) -> tensor<2xf32>
+  %3 = onnx.Cast(%2) {to = 1 : i64} : (tensor<2xf32>) -> tensor<2xf32>
+  return %0, %1, %3 : tensor<2xi64>, tensor<3xi64>, tensor<2xf32>
+}
+
+// -----
+
+// Larger than the limit: stays.
+// CHECK-LABEL: func.func @large
+// CHECK: onnx.Range
+func.func @large() -> tensor<1000xi64> {
+  %0 = onnx.Constant dense<0> : tensor<i64>
+  %1 = onnx.Constant dense<1> : tensor<i64>
+  %n = onnx.Constant dense<1000> : tensor<i64>
+  %r = onnx.Range(%0, %n, %1) : (tensor<i64>, tensor<i64>, tensor<i64>) -> tensor<1000xi64>
+  return %r : tensor<1000xi64>
+}
+
+// -----
+
+func.func @wrong() -> tensor<i64> {
+  %a = onnx.Constant dense<[1, 2]> : tensor<2xi64>
+  %i = onnx.Constant dense<5> : tensor<i64>
+  // expected-error @below {{index 5 is outside an extent of 2}}
+  %g = onnx.Gather(%a, %i) : (tensor<2xi64>, tensor<i64>) -> tensor<i64>
+  return %g : tensor<i64>
+}
