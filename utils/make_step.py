@@ -27,6 +27,8 @@ def parse_arguments():
         help="attention windows, repeated over the layers")
     add("--softcap", type=float, default=0.0, help="of the logits")
     add("--interleaved", action="store_true", help="rotary pairs (2j, 2j+1)")
+    add("--transposed", action="store_true",
+        help="linears' weights are stored as [K, N]")
     add("--up-first", action="store_true", help="compute up before gate")
     return parser.parse_args()
 
@@ -53,6 +55,23 @@ class Step:
         self.body.append(f'{value} = fdpp.weight_at @"{name}" : {kind}')
         return value, kind
 
+    def matrix(self, name, rows, columns):
+        """The weight of a linear, possibly through its transpose."""
+        if not self.a.transposed:
+            return self.weight(name, [rows, columns])
+        stored = f"tensor<{columns}x{rows}x{self.a.dtype}>"
+        kind = f"tensor<{rows}x{columns}x{self.a.dtype}>"
+        self.weights += [
+            f'  fdpp.weight @"{name}.kn" '
+            f"[#fdpp.seeded<{len(self.weights) + 1}>] : {stored}",
+            f'  fdpp.weight @"{name}" init {{\n  ^bb0(%layer: index):\n'
+            f'    %0 = fdpp.weight_at @"{name}.kn" : {stored}\n'
+            f"    %1 = fdpp.transpose %0 : {stored} -> {kind}\n"
+            f"    fdpp.yield %1 : {kind}\n  }} : {kind}"]
+        value = self.value()
+        self.body.append(f'{value} = fdpp.weight_at @"{name}" : {kind}')
+        return value, kind
+
     def value(self):
         self.values += 1
         return f"%{self.values - 1}"
@@ -75,7 +94,7 @@ class Step:
                        self.activations(self.hidden), " {eps = 1.0e-5 : f64}")
 
     def linear(self, x, name, rows, columns, bias=False):
-        weight = self.weight(name + ".weight", [rows, columns])
+        weight = self.matrix(name + ".weight", rows, columns)
         if not bias:
             return self.op("linear {}, {}", [x, weight],
                            self.activations(rows))

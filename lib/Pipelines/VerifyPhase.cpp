@@ -68,14 +68,14 @@ Objection inRaised(Operation *op) {
     return Objection::owedBy("--onnx-recognise");
   if (isa<MaskedAttentionOp>(op))
     return Objection::owedBy("--fdpp-to-step");
-  if (isa<arith::ConstantOp>(op) && hasTensors(op))
-    return Objection::owedBy("--fdpp-to-step");
   if (isFusedOnly(op) || isa<DispatchOp, scf::ForOp>(op))
     return Objection::tooEarly();
   return Objection::none();
 }
 
 Objection inRolled(Operation *op) {
+  if (isa<arith::ConstantOp>(op) && hasTensors(op))
+    return Objection::owedBy("--fdpp-name-weights");
   return isa<scf::ForOp, scf::YieldOp>(op) ? Objection::none() : inRaised(op);
 }
 

@@ -2,7 +2,7 @@
 // RUN: not fdpp-opt %t/linear.mlir --fdpp-verify-phase=fused 2>&1 | FileCheck %s --check-prefix=LINEAR
 // RUN: not fdpp-opt %t/add.mlir --fdpp-verify-phase=fused 2>&1 | FileCheck %s --check-prefix=ADD
 // RUN: not fdpp-opt %t/add.mlir --fdpp-verify-phase=planned 2>&1 | FileCheck %s --check-prefix=TENSOR
-// RUN: not fdpp-opt %t/constant.mlir --fdpp-verify-phase=raised 2>&1 | FileCheck %s --check-prefix=CONSTANT
+// RUN: not fdpp-opt %t/constant.mlir --fdpp-verify-phase=rolled 2>&1 | FileCheck %s --check-prefix=CONSTANT
 // RUN: not fdpp-opt %t/loop.mlir --fdpp-verify-phase=raised 2>&1 | FileCheck %s --check-prefix=LOOP
 // RUN: fdpp-opt %t/loop.mlir --fdpp-verify-phase=rolled
 // RUN: not fdpp-opt %t/add.mlir --fdpp-verify-phase 2>&1 | FileCheck %s --check-prefix=NONE
@@ -11,7 +11,7 @@
 // LINEAR: error: loc("/model/layers.0/q_proj/MatMul"): 'fdpp.linear' has no place in phase 'fused'; --fdpp-fuse-epilogues should have removed it
 // ADD: error: 'fdpp.add' has no place in phase 'fused'; --fdpp-to-destination-style should have removed it
 // TENSOR: error: 'fdpp.add' has no place in phase 'planned'; --fdpp-bufferize should have removed it
-// CONSTANT: error: 'arith.constant' has no place in phase 'raised'; --fdpp-to-step should have removed it
+// CONSTANT: error: 'arith.constant' has no place in phase 'rolled'; --fdpp-name-weights should have removed it
 // LOOP: error: 'scf.for' has no place in phase 'raised', it belongs to a later one
 // NONE: error: --fdpp-verify-phase needs a phase, such as --fdpp-verify-phase=fused
 

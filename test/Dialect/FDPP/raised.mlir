@@ -9,10 +9,10 @@
 // - the body is one block of pure operations, token-major, one layer after
 //   another. Only two operations have outs: kv_append (the cache) and the one
 //   that gives the logits (%logits);
-// - every parameter is an fdpp.weight read by fdpp.weight_at; no tensor-typed
-//   arith.constant is left. A weight has one source or an init region (say,
-//   fdpp.transpose of a weight stored as [K, N]). A tied lm_head reads the
-//   embedding's own symbol;
+// - every parameter is an fdpp.weight read by fdpp.weight_at, or, if small, an
+//   arith.constant (which fdpp-name-weights turns into a weight). A weight has
+//   one source or an init region (say, fdpp.transpose of a weight stored as
+//   [K, N]). A tied lm_head reads the embedding's own symbol;
 // - cos and sin come from one fdpp.rope_table, slots from one fdpp.token_slots,
 //   shared by all layers; the layer index is an arith.constant;
 // - activations and cache are f32, weights have the type they are stored in.

@@ -5,7 +5,10 @@
 #include "Dataflow.h"
 #include "fdpp/Dialect/FDPP/Transforms/Passes.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/SymbolTable.h"
 #include "llvm/ADT/StringSet.h"
 
 namespace mlir::fdpp {
@@ -26,11 +29,39 @@ struct NameWeightsPass
       if (auto symbol = dyn_cast<SymbolOpInterface>(op);
           symbol && !isa<WeightOp>(op))
         taken.insert(symbol.getName());
+    constantsToWeights();
     for (func::FuncOp entry : entriesOf(getOperation()))
       entry.walk(
           [&](WeightAtOp at) { name(at.getWeightAttr(), weightRole(at)); });
     nameSources();
     apply();
+  }
+
+  /// Small tensors arrive as constants; from here on every parameter is a
+  /// weight, so that layers can be rolled whatever their size.
+  void constantsToWeights() {
+    SymbolTable table(getOperation());
+    SmallVector<arith::ConstantOp> constants;
+    for (func::FuncOp entry : entriesOf(getOperation()))
+      entry.walk([&](arith::ConstantOp op) {
+        if (isa<RankedTensorType>(op.getType()))
+          constants.push_back(op);
+      });
+    for (arith::ConstantOp op : constants) {
+      OpBuilder builder(op->getParentOfType<func::FuncOp>());
+      auto weight = WeightOp::create(
+          builder, op.getLoc(), builder.getStringAttr("constant"),
+          /*sym_visibility=*/StringAttr(), TypeAttr::get(op.getType()),
+          builder.getI64IntegerAttr(1), builder.getArrayAttr(op.getValue()),
+          /*layout=*/PanelsAttr());
+      table.insert(weight);
+      builder.setInsertionPoint(op);
+      auto read = WeightAtOp::create(
+          builder, op.getLoc(), op.getType(),
+          FlatSymbolRefAttr::get(weight.getSymNameAttr()), Value());
+      op->replaceAllUsesWith(read);
+      op.erase();
+    }
   }
 
   /// Numbers equal roles in program order: the first is "wq", then "wq_1", so

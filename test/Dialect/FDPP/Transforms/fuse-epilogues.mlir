@@ -2,6 +2,7 @@
 // RUN: %python %source/utils/make_step.py --layers 1 --bias all --softcap 30 | fdpp-opt --fdpp-merge-linears --fdpp-fuse-prologues --fdpp-fuse-epilogues --canonicalize | FileCheck %s --check-prefix=BIAS
 // RUN: %python %source/utils/make_step.py --layers 1 --interleaved | fdpp-opt --fdpp-merge-linears --fdpp-fuse-prologues --fdpp-fuse-epilogues --remarks-filter-missed=fusion 2>&1 | FileCheck %s --check-prefix=MISSED
 // RUN: %python %source/utils/make_step.py --layers 1 | fdpp-opt --fdpp-name-weights --fdpp-fuse-prologues --fdpp-fuse-epilogues | FileCheck %s --check-prefix=APART
+// RUN: fdpp-opt %s --fdpp-fuse-epilogues | FileCheck %s --check-prefix=CAPTURE
 
 // CHECK: scf.for %[[L:.*]] = {{.*}} iter_args(%[[X:.*]] = %{{.*}}, %[[CACHE:.*]] = %arg6)
 // Queries and keys rotated in registers, keys and values stored in the cache.
@@ -69,3 +70,43 @@
 // APART: %[[C2:.*]] = fdpp.fused_linear {{.*}} outs(%[[C1]]) segments [#fdpp.segment<columns = 8, dest = 0>]
 // APART: fdpp.kv_store <value>
 // APART: fdpp.attention %{{.*}}, %[[C2]]
+
+// A linear must not write the rows it reads, nor a value that is read later,
+// nor an argument: the other operand is captured, the sum gets its own buffer.
+// CAPTURE-LABEL: func.func @own_input
+// CAPTURE: %[[X:.*]] = fdpp.embed
+// CAPTURE: %[[D:.*]] = tensor.empty
+// CAPTURE: fdpp.fused_linear %[[X]], %{{.*}} outs(%[[D]])
+// CAPTURE: %[[O:.*]] = tensor.extract %[[X]][%{{.*}}, %{{.*}}]
+// CAPTURE: arith.addf %[[O]],
+fdpp.weight @table [#fdpp.seeded<1>] : tensor<8x8xf32>
+func.func @own_input(%tokens: tensor<?xi32> {fdpp.role = "tokens"}) -> tensor<?x8xf32> attributes {fdpp.entry = "step"} {
+  %table = fdpp.weight_at @table : tensor<8x8xf32>
+  %x = fdpp.embed %tokens, %table : (tensor<?xi32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+  %a = fdpp.linear %x, %table : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+  %y = fdpp.add %x, %a : (tensor<?x8xf32>, tensor<?x8xf32>) -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+
+// CAPTURE-LABEL: func.func @read_later
+// CAPTURE: %[[X:.*]] = fdpp.embed
+// CAPTURE: fdpp.fused_linear %{{.*}}, %{{.*}} outs(%{{.*}})
+// CAPTURE: tensor.extract %[[X]][%{{.*}}, %{{.*}}]
+// CAPTURE: return %{{.*}}, %[[X]]
+func.func @read_later(%tokens: tensor<?xi32> {fdpp.role = "tokens"}, %h: tensor<?x8xf32>) -> (tensor<?x8xf32>, tensor<?x8xf32>) attributes {fdpp.entry = "step"} {
+  %table = fdpp.weight_at @table : tensor<8x8xf32>
+  %x = fdpp.embed %tokens, %table : (tensor<?xi32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+  %a = fdpp.linear %h, %table : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+  %y = fdpp.add %x, %a : (tensor<?x8xf32>, tensor<?x8xf32>) -> tensor<?x8xf32>
+  return %y, %x : tensor<?x8xf32>, tensor<?x8xf32>
+}
+
+// CAPTURE-LABEL: func.func @argument
+// CAPTURE: tensor.extract %arg1[%{{.*}}, %{{.*}}]
+func.func @argument(%tokens: tensor<?xi32> {fdpp.role = "tokens"}, %h: tensor<?x8xf32>) -> tensor<?x8xf32> attributes {fdpp.entry = "step"} {
+  %table = fdpp.weight_at @table : tensor<8x8xf32>
+  %x = fdpp.embed %tokens, %table : (tensor<?xi32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+  %a = fdpp.linear %x, %table : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+  %y = fdpp.add %h, %a : (tensor<?x8xf32>, tensor<?x8xf32>) -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}

@@ -3,6 +3,8 @@
 // RUN: %python %source/utils/make_step.py --layers 1 | fdpp-opt --fdpp-roll-layers --remarks-filter=layers 2>&1 | FileCheck %s --check-prefix=ONE
 // RUN: %python %source/utils/make_step.py --layers 3 --windows 1 2 3 | fdpp-opt --fdpp-roll-layers --remarks-filter=layers 2>&1 | FileCheck %s --check-prefix=DIFFER
 // RUN: fdpp-opt %S/../raised.mlir --fdpp-roll-layers --remarks-filter=layers 2>&1 | FileCheck %s --check-prefix=REMARK
+// RUN: %python %source/utils/make_step.py --transposed | fdpp-opt --fdpp-name-weights --fdpp-roll-layers | FileCheck %s --check-prefix=INIT
+// RUN: fdpp-opt %s --fdpp-roll-layers | FileCheck %s --check-prefix=SHARED
 
 // CHECK: fdpp.weight @attn_norm bank 2 [#fdpp.seeded<3>, #fdpp.seeded<12>] : tensor<16xf32>
 // CHECK: fdpp.weight @down bank 2 [#fdpp.seeded<11>, #fdpp.seeded<20>]
@@ -47,3 +49,41 @@
 // DIFFER-NOT: scf.for
 
 // REMARK: remark: [Passed] roll-layers {{.*}}rolled 2 repetitions into one loop", iterations=2, operations=16
+
+// A bank of init regions reads the bank of their sources.
+// INIT: fdpp.weight @wq_source bank 2 [
+// INIT: fdpp.weight @wq bank 2 init {
+// INIT-NEXT: ^bb0(%[[L:[a-z0-9]+]]: index):
+// INIT-NEXT: %[[S:.*]] = fdpp.weight_at @wq_source[%[[L]]]
+// INIT-NEXT: fdpp.transpose %[[S]]
+// INIT-NOT: wq_1
+
+// A weight of a layer that is read elsewhere too stays one stored weight, and
+// one that all layers share is no bank.
+// SHARED: fdpp.weight @table
+// SHARED-NEXT: fdpp.weight @a bank 2 [#fdpp.seeded<2>, #fdpp.seeded<3>]
+// SHARED-NEXT: fdpp.weight @both [
+// SHARED-NEXT: func.func @step
+// SHARED: %[[INDEX:.*]] = arith.constant 1 : index
+// SHARED: %[[B:.*]] = fdpp.weight_at @a[%[[INDEX]]]
+// SHARED: scf.for %[[L:[a-z0-9]+]] =
+// SHARED: fdpp.weight_at @a[%[[L]]]
+// SHARED: fdpp.weight_at @both :
+// SHARED: fdpp.linear %{{.*}}, %[[B]] outs(
+fdpp.weight @table [#fdpp.seeded<1>] : tensor<8x8xf32>
+fdpp.weight @a [#fdpp.seeded<2>] : tensor<8x8xf32>
+fdpp.weight @b [#fdpp.seeded<3>] : tensor<8x8xf32>
+fdpp.weight @both [#fdpp.seeded<4>] : tensor<8xf32>
+func.func @step(%tokens: tensor<?xi32> {fdpp.role = "tokens"}, %logits: tensor<?x8xf32> {fdpp.role = "logits"}) -> tensor<?x8xf32> attributes {fdpp.entry = "step"} {
+  %table = fdpp.weight_at @table : tensor<8x8xf32>
+  %a = fdpp.weight_at @a : tensor<8x8xf32>
+  %b = fdpp.weight_at @b : tensor<8x8xf32>
+  %both = fdpp.weight_at @both : tensor<8xf32>
+  %x = fdpp.embed %tokens, %table : (tensor<?xi32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+  %ax = fdpp.linear %x, %a bias(%both) : (tensor<?x8xf32>, tensor<8x8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
+  %y = fdpp.add %x, %ax : (tensor<?x8xf32>, tensor<?x8xf32>) -> tensor<?x8xf32>
+  %by = fdpp.linear %y, %b bias(%both) : (tensor<?x8xf32>, tensor<8x8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
+  %z = fdpp.add %y, %by : (tensor<?x8xf32>, tensor<?x8xf32>) -> tensor<?x8xf32>
+  %l = fdpp.linear %z, %b outs(%logits) : (tensor<?x8xf32>, tensor<8x8xf32>, tensor<?x8xf32>) -> tensor<?x8xf32>
+  return %l : tensor<?x8xf32>
+}

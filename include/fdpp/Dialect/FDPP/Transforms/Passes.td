@@ -44,7 +44,8 @@ def FDPPNameWeights : Pass<"fdpp-name-weights", "::mlir::ModuleOp"> {
     `wk`, `wv`, `bq`, `wo`, `ffn_norm`, `gate`, `up`, `down`, `final_norm`,
     `lm_head`, `inv_freq`. Equal roles are numbered in program order (`wq`,
     `wq_1`, ...), so that the number is the layer's. Roles never come from names;
-    the name in the graph stays as the weight's location.
+    the name in the graph stays as the weight's location. Tensor-typed constants
+    of an entry become inline weights first.
   }];
 }
 
