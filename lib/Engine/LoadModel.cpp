@@ -4,6 +4,7 @@
 
 #include "OutputFile.h"
 #include "fdpp/Dialect/FDPP/IR/FDPP.h"
+#include "fdpp/Import/ONNX/ImportONNX.h"
 
 #include "mlir/Parser/Parser.h"
 #include "llvm/Support/FileSystem.h"
@@ -21,7 +22,10 @@ using namespace mlir::fdpp;
 static std::string prefixOf(Location location) {
   std::string text;
   llvm::raw_string_ostream os(text);
-  if (auto line = dyn_cast<FileLineColLoc>(location))
+  auto line = dyn_cast<FileLineColLoc>(location);
+  if (line && line.getLine() == 0)
+    os << line.getFilename().getValue() << ": ";
+  else if (line)
     os << line.getFilename().getValue() << ":" << line.getLine() << ":"
        << line.getColumn() << ": ";
   else if (auto name = dyn_cast<NameLoc>(location))
@@ -71,8 +75,7 @@ static llvm::Error checkFile(StringRef path) {
                                    "as " +
                                    path + "/model.onnx");
   if (status.getSize() == 0)
-    return llvm::createStringError(path +
-                                   ": is empty; export the model again");
+    return llvm::createStringError(path + ": is empty; export the model again");
   return llvm::Error::success();
 }
 
@@ -81,10 +84,9 @@ mlir::fdpp::loadModel(StringRef path, MLIRContext &context) {
   if (llvm::Error error = checkFile(path))
     return error;
   FirstError errors(context);
-  if (!isMLIR(path))
-    return llvm::createStringError(path + ": is no .mlir or .mlirbc");
   OwningOpRef<ModuleOp> module =
-      parseSourceFile<ModuleOp>(path, ParserConfig(&context));
+      isMLIR(path) ? parseSourceFile<ModuleOp>(path, ParserConfig(&context))
+                   : importONNXFile(path, &context);
   if (!module)
     return llvm::createStringError(
         errors.take((path + ": cannot be read as a module").str()));

@@ -203,8 +203,7 @@ struct PipelineOptions : public PassPipelineOptions<PipelineOptions> {
 auto ::fdpp::registerPhasePipelines() -> void {
   for (const PhaseInfo &info : kPhases) {
     Phase phase = info.phase;
-    if (phase == Phase::Import || phase == Phase::Recognised ||
-        phase >= Phase::Source)
+    if (phase == Phase::Import || phase >= Phase::Source)
       continue;
     std::string name = ("fdpp-to-" + info.name).str();
     std::string summary =

@@ -35,14 +35,13 @@ public:
 private:
   Value fromConstant(ConstantOp constant, ArrayRef<int64_t> shape);
   Value transposed(WeightAtOp weight);
-  Value weightAt(WeightOp weight, Location loc);
+  Value weightAt(OpBuilder builder, WeightOp weight, Location loc);
   WeightOp addWeight(StringRef name, RankedTensorType type, Attribute source,
                      Location loc);
 
   ModuleOp module;
   func::FuncOp func;
   SymbolTable symbols;
-  OpBuilder atStart;
   llvm::DenseMap<Operation *, Value> constants;
   llvm::StringMap<Value> transposes;
 };

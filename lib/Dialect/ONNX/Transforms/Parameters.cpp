@@ -5,8 +5,7 @@
 namespace mlir::fdpp::onnx {
 
 Parameters::Parameters(ModuleOp module, func::FuncOp func)
-    : module(module), func(func), symbols(module),
-      atStart(OpBuilder::atBlockBegin(&func.getBody().front())) {}
+    : module(module), func(func), symbols(module) {}
 
 /// Looks through casts that lose nothing.
 static Value behindCasts(Value value) {
@@ -77,8 +76,8 @@ WeightOp Parameters::addWeight(StringRef name, RankedTensorType type,
   return weight;
 }
 
-Value Parameters::weightAt(WeightOp weight, Location loc) {
-  return WeightAtOp::create(atStart, loc, weight.getTensorType(),
+Value Parameters::weightAt(OpBuilder builder, WeightOp weight, Location loc) {
+  return WeightAtOp::create(builder, loc, weight.getTensorType(),
                             weight.getSymName(), /*layer=*/Value());
 }
 
@@ -92,7 +91,8 @@ Value Parameters::fromConstant(ConstantOp constant, ArrayRef<int64_t> shape) {
     return known;
   auto name = dyn_cast<NameLoc>(constant.getLoc());
   auto type = RankedTensorType::get(shape, elements.getElementType());
-  known = weightAt(addWeight(name ? name.getName().getValue() : "constant",
+  known = weightAt(OpBuilder(constant),
+                   addWeight(name ? name.getName().getValue() : "constant",
                              type, elements.reshape(type), constant.getLoc()),
                    constant.getLoc());
   return known;
@@ -116,7 +116,7 @@ Value Parameters::transposed(WeightAtOp weight) {
                                     /*layer=*/Value());
   Value result = TransposeOp::create(inside, loc, to, stored);
   YieldOp::create(inside, loc, ValueRange(result));
-  known = weightAt(turned, loc);
+  known = weightAt(OpBuilder(weight), turned, loc);
   return known;
 }
 
