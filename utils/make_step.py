@@ -27,6 +27,8 @@ def parse_arguments():
         help="attention windows, repeated over the layers")
     add("--softcap", type=float, default=0.0, help="of the logits")
     add("--interleaved", action="store_true", help="rotary pairs (2j, 2j+1)")
+    add("--late-tables", action="store_true",
+        help="compute the rotary tables where they are first used")
     add("--transposed", action="store_true",
         help="linears' weights are stored as [K, N]")
     add("--up-first", action="store_true", help="compute up before gate")
@@ -120,6 +122,8 @@ class Step:
                         biased in ("qkv", "all"))
         v = self.linear(h, name + "v_proj", self.kv, self.hidden,
                         biased in ("qkv", "all"))
+        if self.a.late_tables and layer == 0:
+            self.tables()
         q, k = self.rope(q, self.hidden), self.rope(k, self.kv)
         index = self.value()
         self.body.append(f"{index} = arith.constant {layer} : index")
@@ -170,8 +174,8 @@ class Step:
         return self.op("softcap {} outs({})", [logits, destination], result,
                        f" {{cap = {self.a.softcap} : f64}}")
 
-    def prologue(self):
-        """What is computed once a step: rotary tables and cache slots."""
+    def tables(self):
+        """Cosines and sines of the step's angles."""
         half = self.a.head_dim // 2
         frequencies = ", ".join(repr(10000.0 ** (-i / half))
                                 for i in range(half))
@@ -181,11 +185,17 @@ class Step:
             f'%inv_freq = fdpp.weight_at @"inv_freq" : tensor<{half}xf32>',
             "%cos, %sin = fdpp.rope_table %positions, %inv_freq "
             f": (tensor<?xi32>, tensor<{half}xf32>) "
-            f"-> (tensor<?x{half}xf32>, tensor<?x{half}xf32>)",
+            f"-> (tensor<?x{half}xf32>, tensor<?x{half}xf32>)"]
+
+    def prologue(self):
+        """What is computed once a step: rotary tables and cache slots."""
+        if not self.a.late_tables:
+            self.tables()
+        self.body.append(
             "%slots = fdpp.token_slots %tokens, %seq_offsets, %context, %pages "
             f"{{page_tokens = {self.a.page_tokens} : i64}} "
             ": (tensor<?xi32>, tensor<?xi32>, tensor<?xi32>, tensor<?x?xi32>) "
-            "-> tensor<?xi32>"]
+            "-> tensor<?xi32>")
 
     def signature(self):
         tokens, sequences = self.a.max_tokens, self.a.max_sequences

@@ -1,6 +1,6 @@
 // RUN: fdpp-opt %S/../Dialect/FDPP/raised.mlir --fdpp-verify-phase=raised --fdpp-to-rolled --fdpp-to-fused=dtype=bf16 --fdpp-to-planned --fdpp-to-emittable | FileCheck %s
-// RUN: %python %source/utils/make_step.py --layers 3 --tied --bias qkv --softcap 30 | fdpp-opt --fdpp-to-rolled --fdpp-to-fused=dtype=f32 --fdpp-to-planned --fdpp-to-emittable | FileCheck %s
-// RUN: %python %source/utils/make_step.py --layers 1 --up-first | fdpp-opt --fdpp-to-rolled --fdpp-to-fused=dtype=f16 --fdpp-to-planned --fdpp-to-emittable | FileCheck %s
+// RUN: %python %source/utils/make_step.py --layers 3 --tied --bias qkv --softcap 30 --late-tables | fdpp-opt --fdpp-to-rolled --fdpp-to-fused=dtype=f32 --fdpp-to-planned --fdpp-to-emittable | FileCheck %s
+// RUN: %python %source/utils/make_step.py --layers 1 --up-first --late-tables | fdpp-opt --fdpp-to-rolled --fdpp-to-fused=dtype=f16 --fdpp-to-planned --fdpp-to-emittable | FileCheck %s
 // RUN: %python %source/utils/make_step.py --layers 2 | fdpp-opt --fdpp-to-rolled | wc -l > %t.2
 // RUN: %python %source/utils/make_step.py --layers 32 | fdpp-opt --fdpp-to-rolled | wc -l > %t.32
 // RUN: diff %t.2 %t.32

@@ -247,7 +247,7 @@ LogicalResult mlir::fdpp::hoistBefore(Value value, Operation *point) {
     if (!op || op->getBlock() != point->getBlock() ||
         op->isBeforeInBlock(point))
       continue;
-    if (op == point || writesDestination(op) || !isPure(op))
+    if (op == point || writesDestination(op) || !isMemoryEffectFree(op))
       return failure();
     if (moved.insert(op))
       llvm::append_range(pending, op->getOperands());
