@@ -84,8 +84,10 @@ static RopeTableOp tableOf(Operator op, Recogniser &r) {
   if (!c || !s || c->positions != s->positions || c->inverse != s->inverse ||
       c->magnitude != s->magnitude)
     return {};
+  // Where the graph computes it: in front of the layers, not in the first.
+  OpBuilder builder(cos.getDefiningOp());
   table = RopeTableOp::create(
-      r.builder, cos.getLoc(), TypeRange{cos.getType(), sin.getType()},
+      builder, cos.getLoc(), TypeRange{cos.getType(), sin.getType()},
       c->positions, c->inverse, llvm::APFloat(c->magnitude), ValueRange());
   return table;
 }

@@ -5,15 +5,15 @@
 // CHECK-DAG: fdpp.weight @inv_freq [dense<[1.000000e+00, 0.00999999977]> : tensor<2xf32>] : tensor<2xf32>
 // CHECK-DAG: fdpp.weight @gamma [dense<5.000000e-01> : tensor<8xf32>] : tensor<8xf32>
 // CHECK-LABEL: func.func @main
-// CHECK-DAG: %[[GAMMA:.*]] = fdpp.weight_at @gamma : tensor<8xf32>
-// CHECK-DAG: %[[FREQ:.*]] = fdpp.weight_at @inv_freq : tensor<2xf32>
-// CHECK-DAG: %[[TABLE:.*]] = fdpp.weight_at @embed : tensor<32x8xbf16>
+// CHECK: %[[FREQ:.*]] = fdpp.weight_at @inv_freq : tensor<2xf32>
+// CHECK: %[[ROPE:.*]]:2 = fdpp.rope_table %arg2, %[[FREQ]] : (tensor<?x?xi64>, tensor<2xf32>) -> (tensor<?x?x2xf32>, tensor<?x?x2xf32>)
+// CHECK: %[[TABLE:.*]] = fdpp.weight_at @embed : tensor<32x8xbf16>
 // CHECK: %[[X:.*]] = fdpp.embed %arg0, %[[TABLE]] : (tensor<?x?xi64>, tensor<32x8xbf16>) -> tensor<?x?x8xf32>
+// CHECK: %[[GAMMA:.*]] = fdpp.weight_at @gamma : tensor<8xf32>
 // CHECK: %[[H:.*]] = fdpp.rms_norm %[[X]], %[[GAMMA]] {eps = 1.000000e-05 : f64}
 // CHECK: %[[WQ:.*]] = fdpp.weight_at @q : tensor<8x8xbf16>
 // CHECK: %[[Q:.*]] = fdpp.linear %[[H]], %[[WQ]] bias(%{{.*}}) : (tensor<?x?x8xf32>, tensor<8x8xbf16>, tensor<8xf32>) -> tensor<?x?x8xf32>
 // CHECK: %[[K:.*]] = fdpp.linear %[[H]], %{{.*}} : (tensor<?x?x8xf32>, tensor<4x8xf32>) -> tensor<?x?x4xf32>
-// CHECK: %[[ROPE:.*]]:2 = fdpp.rope_table %arg2, %[[FREQ]] : (tensor<?x?xi64>, tensor<2xf32>) -> (tensor<?x?x2xf32>, tensor<?x?x2xf32>)
 // CHECK: %[[QR:.*]] = fdpp.rope %[[Q]], %[[ROPE]]#0, %[[ROPE]]#1 {head_dim = 4 : i64}
 // CHECK: %[[KR:.*]] = fdpp.rope %[[K]], %[[ROPE]]#0, %[[ROPE]]#1 {head_dim = 4 : i64}
 // CHECK: %[[Y:.*]], %[[P:.*]]:2 = fdpp.masked_attention %[[QR]], %[[KR]], %[[K]] past(%arg3, %arg4) padding(%arg1) {head_dim = 4 : i64, kv_heads = 1 : i64, mask = #fdpp.mask<causal = true, padding = true>, scale = 5.000000e-01 : f64}
