@@ -48,8 +48,16 @@ public:
     if (failed(survey()))
       return failure();
     createStep();
+    // What every layer reads stands before the first one, so that the layers
+    // look alike.
+    for (auto table : main.getOps<RopeTableOp>()) {
+      if (auto frequencies = table.getInvFreq().getDefiningOp<WeightAtOp>())
+        builder.clone(*frequencies, mapping);
+      if (failed(raise(*table)))
+        return failure();
+    }
     for (Operation &op : main.front().without_terminator())
-      if (failed(raise(op)))
+      if (!isa<RopeTableOp>(op) && failed(raise(op)))
         return failure();
     return finish();
   }
