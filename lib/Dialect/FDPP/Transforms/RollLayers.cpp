@@ -213,7 +213,10 @@ struct RollLayersPass
   }
 
   void explain(func::FuncOp entry, Weights &weights) {
-    Difference difference = firstDifference(cutAtStream(entry, weights));
+    std::vector<Segment> segments = cutAtStream(entry, weights);
+    Difference difference = firstDifference(segments);
+    if (findRepetition(segments))
+      difference.reason = "what they share is computed by the first of them";
     Location loc =
         difference.second ? difference.second->getLoc() : entry.getLoc();
     remark::missed(loc, options(entry))
