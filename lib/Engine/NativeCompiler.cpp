@@ -209,7 +209,8 @@ llvm::Error NativeCompiler::compile(const CpuArch &arch, StringRef source,
     return createStringError(program + ": was killed while it compiled "
                                        "the model; is there enough memory?");
   for (StringRef fault : {"No space left", "file not found", "unable to",
-                          "cannot find", "Disk quota"})
+                          "cannot find", "Disk quota", "File too large",
+                          "File size limit"})
     if (StringRef(text).contains(fault))
       return createStringError(program + ": cannot compile the model: " + why);
   // What was emitted is wrong: keep it for the report of this defect.

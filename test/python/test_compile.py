@@ -250,17 +250,23 @@ def leftovers(folder: Path) -> list:
     return [path.name for path in folder.iterdir() if ".fdpp-" in path.name]
 
 
-def test_full_disk(model, quick, tmp_path):
+@pytest.mark.parametrize("limit, text", [(20000, "clang++"), (500000, "LICENSE.big")])
+def test_full_disk(model, quick, tmp_path, limit, text):
+    """A limit on file sizes stands for the disk: first model.so hits it, then a
+    file that fdpp-compile writes itself."""
     import resource
 
     def limits():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
+    shutil.copytree(model.parent, tmp_path / "model")
+    (tmp_path / "model" / "LICENSE.big").write_bytes(bytes(1 << 20))
     result = compile_model(
-        model, "-o", tmp_path / "out", environment=quick, limits=limits
+        tmp_path / "model" / "model.mlir", "-o", tmp_path / "out",
+        environment=quick, limits=limits,
     )
-    assert result.returncode == 1
-    assert list(tmp_path.iterdir()) == []
+    fails(result, text)
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
 def test_emitted_source_that_does_not_compile(model, tmp_path):
