@@ -148,7 +148,8 @@ void AddedTokens::cut(std::string_view Text, bool AtStart, const Trie &Patterns,
   Trie::Hit Hit;
   for (size_t From = 0; Patterns.find(Text, From, Hit); From = Hit.End) {
     const AddedToken &T = All[Hit.Value];
-    if (T.SingleWord && (wordBefore(Text, Hit.Begin) || wordAfter(Text, Hit.End)))
+    if (T.SingleWord &&
+        (wordBefore(Text, Hit.Begin) || wordAfter(Text, Hit.End)))
       continue;
     size_t Begin = Hit.Begin, End = Hit.End;
     if (T.LStrip)

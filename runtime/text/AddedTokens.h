@@ -75,7 +75,7 @@ private:
 
   std::vector<AddedToken> All;
   std::set<std::string> ByContent;
-  size_t New = 0; // tokens that the model lacks
+  size_t New = 0;   // tokens that the model lacks
   Trie Raw, Normal; // looked for before and after normalization
 };
 

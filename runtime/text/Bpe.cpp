@@ -62,8 +62,9 @@ void Bpe::addMerge(std::string_view Left, std::string_view Right,
   auto Need = [&](std::string_view Token) {
     auto Id = Tokens.find(Token);
     if (!Id)
-      fail("'model.merges' entry " + std::to_string(Rank) + " needs the token '" +
-           std::string(Token) + "', which is not in 'model.vocab'");
+      fail("'model.merges' entry " + std::to_string(Rank) +
+           " needs the token '" + std::string(Token) +
+           "', which is not in 'model.vocab'");
     return *Id;
   };
   Merges.set(Need(Left), Need(Right), {Rank, Need(Joined)});

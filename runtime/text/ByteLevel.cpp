@@ -20,8 +20,8 @@ struct Table {
     ByteOf.fill(-1);
     char16_t Next = 0x100;
     for (int B = 0; B < 256; ++B) {
-      bool Printable = (B >= 0x21 && B <= 0x7E) || (B >= 0xA1 && B <= 0xAC) ||
-                       B >= 0xAE;
+      bool Printable =
+          (B >= 0x21 && B <= 0x7E) || (B >= 0xA1 && B <= 0xAC) || B >= 0xAE;
       CharOf[B] = Printable ? static_cast<char16_t>(B) : Next++;
       ByteOf[CharOf[B]] = static_cast<int16_t>(B);
     }

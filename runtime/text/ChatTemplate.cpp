@@ -26,8 +26,8 @@ struct Literal {
       if (!P.IsDate)
         Out += P.Text;
       else
-        Out.append(Date, std::strftime(Date, sizeof(Date), P.Text.c_str(),
-                                       &Now));
+        Out.append(Date,
+                   std::strftime(Date, sizeof(Date), P.Text.c_str(), &Now));
     }
   }
 };

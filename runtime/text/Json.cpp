@@ -28,8 +28,7 @@ JsonNode JsonNode::get(const char *Key) const {
   if (!Value->is_object())
     refuse("must be an object");
   auto It = Value->find(Key);
-  return JsonNode(It == Value->end() ? Null : *It,
-                  fieldPath(Where, Key));
+  return JsonNode(It == Value->end() ? Null : *It, fieldPath(Where, Key));
 }
 
 JsonNode JsonNode::at(const char *Key) const {

@@ -35,10 +35,9 @@ public:
     if (Ascii)
       return;
     utf8proc_uint8_t *Result = nullptr;
-    utf8proc_ssize_t Length =
-        utf8proc_map(reinterpret_cast<const utf8proc_uint8_t *>(Text.data()),
-                     static_cast<utf8proc_ssize_t>(Text.size()), &Result,
-                     Options);
+    utf8proc_ssize_t Length = utf8proc_map(
+        reinterpret_cast<const utf8proc_uint8_t *>(Text.data()),
+        static_cast<utf8proc_ssize_t>(Text.size()), &Result, Options);
     if (Length < 0)
       fail(std::string("text does not normalize: ") + utf8proc_errmsg(Length));
     Text.assign(reinterpret_cast<const char *>(Result),

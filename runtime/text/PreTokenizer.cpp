@@ -176,10 +176,8 @@ public:
       cutPieces(List, [&](std::string_view Text, std::vector<Match> &Ranges) {
         Words.split(Text, Ranges);
       });
-    rewritePieces(List,
-                  [](const Piece &, std::string_view T, std::string &Out) {
-                    spellBytes(T, Out);
-                  });
+    rewritePieces(List, [](const Piece &, std::string_view T,
+                           std::string &Out) { spellBytes(T, Out); });
   }
 
 private:
@@ -290,8 +288,9 @@ void add(const JsonNode &Node, List &Out, int Depth) {
       add(Parts.at(I), Out, Depth + 1);
   } else if (Type == "ByteLevel") {
     Node.only({"type", "add_prefix_space", "trim_offsets", "use_regex"});
-    Out.push_back(std::make_unique<ByteLevel>(
-        Node.at("add_prefix_space").boolean(), Node.boolean("use_regex", true)));
+    Out.push_back(
+        std::make_unique<ByteLevel>(Node.at("add_prefix_space").boolean(),
+                                    Node.boolean("use_regex", true)));
   } else if (Type == "Digits") {
     Node.only({"type", "individual_digits"});
     Out.push_back(

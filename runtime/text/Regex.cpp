@@ -92,9 +92,9 @@ void Regex::split(std::string_view Subject, std::vector<Match> &Out) const {
   while (From <= Subject.size()) {
     // The subject is valid UTF-8; checking it again for each match would make
     // the loop quadratic.
-    int Rc = pcre2_match(Compiled->Pcre.get(), Bytes, Subject.size(), From,
-                         PCRE2_NO_UTF_CHECK, State.Data.get(),
-                         State.Context.get());
+    int Rc =
+        pcre2_match(Compiled->Pcre.get(), Bytes, Subject.size(), From,
+                    PCRE2_NO_UTF_CHECK, State.Data.get(), State.Context.get());
     if (Rc == PCRE2_ERROR_JIT_STACKLIMIT && State.growStack())
       continue;
     if (Rc == PCRE2_ERROR_NOMATCH)

@@ -92,11 +92,10 @@ private:
       refuse("a \\p without {name}");
     std::string_view Name = In.substr(Pos + 3, Close - Pos - 3);
     bool Category = Name.size() == 1 || Name.size() == 2;
-    Category = Category &&
-               std::string_view("LMNPSZC").find(Name[0]) !=
-                   std::string_view::npos &&
-               (Name.size() == 1 ||
-                std::islower(static_cast<unsigned char>(Name[1])));
+    Category =
+        Category &&
+        std::string_view("LMNPSZC").find(Name[0]) != std::string_view::npos &&
+        (Name.size() == 1 || std::islower(static_cast<unsigned char>(Name[1])));
     if (!Category)
       refuse("the property '" + std::string(Name) + "'");
     copy(Close + 1 - Pos);
@@ -171,9 +170,9 @@ private:
         copy(1);
         continue;
       }
-      bool Set = Pos + 1 < In.size() &&
-                 std::string_view("sSdDpP").find(In[Pos + 1]) !=
-                     std::string_view::npos;
+      bool Set =
+          Pos + 1 < In.size() && std::string_view("sSdDpP").find(In[Pos + 1]) !=
+                                     std::string_view::npos;
       bool AfterDash = Pos > First && In[Pos - 1] == '-';
       escape(/*InClass=*/true);
       bool BeforeDash = at("-") && !at("-]");

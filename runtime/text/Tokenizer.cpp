@@ -29,6 +29,7 @@ public:
   struct Override {
     std::string Spelling; ///< what the decoder sees
     const AddedToken *Token;
+    bool Skippable = false;
   };
   std::map<int32_t, Override> ByAddedId;
   std::map<std::string, int32_t, std::less<>> AddedIds;
@@ -73,7 +74,7 @@ public:
     auto It = ByAddedId.find(Id);
     if (It == ByAddedId.end())
       return Model.Tokens.tokenOf(Id);
-    if (SkipSpecial && It->second.Token->Special)
+    if (SkipSpecial && It->second.Skippable)
       return std::nullopt;
     return It->second.Spelling;
   }
@@ -90,8 +91,14 @@ private:
 
   void indexAdded() {
     IdLimit = Model.Tokens.idLimit();
+    std::set<std::string_view> Special;
+    for (const AddedToken &T : Added.tokens())
+      if (T.Special)
+        Special.insert(T.Content);
     for (const AddedToken &T : Added.tokens()) {
-      ByAddedId[T.Id] = {T.Pattern, &T};
+      // Hugging Face looks the normalized spelling up among the special tokens
+      // as written: one that normalizes to something else is never skipped.
+      ByAddedId[T.Id] = {T.Pattern, &T, Special.count(T.Pattern) != 0};
       AddedIds[T.Content] = T.Id;
       IdLimit = std::max(IdLimit, static_cast<size_t>(T.Id) + 1);
     }

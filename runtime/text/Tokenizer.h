@@ -6,9 +6,10 @@
 // Qwen2) or SentencePiece style with byte fallback (Llama-2), with their
 // normalizers, pre-tokenizers, added tokens, post-processors and decoders.
 // Everything else in the file is refused by load(), never ignored. Ids and
-// text are those of Hugging Face `tokenizers` (compared with 0.23), except for
-// characters whose Unicode properties changed after the Unicode version of the
-// installed PCRE2 and utf8proc.
+// text are those of Hugging Face `tokenizers` (compared with 0.23.3) for all
+// characters that both sides' Unicode tables know: there Unicode 16 in regular
+// expressions and 9 in normalization, here those of the installed PCRE2 and
+// utf8proc (14 and 15 on Debian 12).
 //
 // Format: https://github.com/huggingface/tokenizers
 

@@ -7,9 +7,7 @@
 namespace fdpp::text {
 
 char32_t nextCodePoint(std::string_view Text, size_t &Pos) {
-  auto At = [&](size_t I) {
-    return static_cast<unsigned char>(Text[Pos + I]);
-  };
+  auto At = [&](size_t I) { return static_cast<unsigned char>(Text[Pos + I]); };
   unsigned char Lead = At(0);
   char32_t C;
   switch (utf8Length(Lead)) {

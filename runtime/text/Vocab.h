@@ -27,7 +27,7 @@ public:
   /// The token of Id; nothing when there is none.
   std::optional<std::string_view> tokenOf(int32_t Id) const;
 
-  size_t size() const { return Live; }               ///< tokens
+  size_t size() const { return Live; }              ///< tokens
   size_t idLimit() const { return EntryOf.size(); } ///< largest id + 1
 
 private:

@@ -15,10 +15,8 @@ from text_corpus import Corpus
 from fdpp.chat import (
     CONVERSATIONS,
     Refused,
-    chat_json,
     derive_chat_form,
     find_difference,
-    find_template,
     render_jinja,
 )
 
@@ -69,7 +67,8 @@ def test_runtime_renders_what_jinja_renders(tmp_path, family):
 
 
 def test_smollm2_own_template(tmp_path):
-    template, config = find_template(smollm2_files())
+    config = json.loads(smollm2_files()["tokenizer_config.json"])
+    template = config["chat_template"]
     _check(tmp_path, template, config)
     ours, our_config = FAMILIES["smollm2"]
     for messages in CONVERSATIONS:
@@ -106,16 +105,3 @@ def test_conversations_catch_a_wrong_form(family):
             wrong.append({**form, part: {**form[part], "trim": trim}})
     for number, candidate in enumerate(copy.deepcopy(wrong)):
         assert find_difference(candidate, template, config), (number, candidate)
-
-
-def test_chat_json_of_a_folder():
-    config = {"bos_token": "<s>", "eos_token": "</s>",
-              "chat_template": [{"name": "tool_use", "template": "no"},
-                                {"name": "default", "template": FAMILIES["zephyr"][0]}]}  # fmt: skip
-    files = {"tokenizer_config.json": json.dumps(config).encode()}
-    written, reason = chat_json(files)
-    assert reason == ""
-    assert json.loads(written) == derive_chat_form(*FAMILIES["zephyr"])[0]
-    files["chat_template.jinja"] = FAMILIES["mistral"][0].encode()
-    assert json.loads(chat_json(files)[0])["start"] == "<s>"
-    assert chat_json({}) == (None, "the model has no chat template")

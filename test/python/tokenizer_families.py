@@ -178,6 +178,7 @@ _EXTRA = [
     AddedToken("xyzzy", single_word=True, normalized=True),
     AddedToken("<|im", normalized=False),
     AddedToken("<norm é>", normalized=True),
+    AddedToken("<both kinds>", special=True, normalized=True),
     AddedToken("   ", normalized=False),
     AddedToken("\n\n", normalized=False, rstrip=True),
 ]

@@ -359,35 +359,3 @@ def find_difference(
             if wanted != made:
                 return f"the form differs from the template on test conversation {number}"
     return ""
-
-
-def find_template(files: Mapping[str, bytes]) -> tuple[str | None, dict]:
-    """The chat template among a model's files, and its tokenizer_config.
-
-    chat_template.jinja wins over the one inside tokenizer_config.json, as in
-    transformers; of several named ones, "default" counts.
-    """
-    config: dict = {}
-    if "tokenizer_config.json" in files:
-        config = json.loads(files["tokenizer_config.json"])
-        if not isinstance(config, dict):
-            config = {}
-    template = config.get("chat_template")
-    if isinstance(template, list):
-        named = {entry.get("name"): entry.get("template") for entry in template
-                 if isinstance(entry, dict)}
-        template = named.get("default")
-    if "chat_template.jinja" in files:
-        template = files["chat_template.jinja"].decode("utf-8")
-    return (template if isinstance(template, str) else None), config
-
-
-def chat_json(files: Mapping[str, bytes]) -> tuple[bytes | None, str]:
-    """The chat.json to write beside a model's files, or why there is none."""
-    template, config = find_template(files)
-    if template is None:
-        return None, "the model has no chat template"
-    form, reason = derive_chat_form(template, config)
-    if form is None:
-        return None, reason
-    return (json.dumps(form, ensure_ascii=False, indent=2) + "\n").encode(), ""

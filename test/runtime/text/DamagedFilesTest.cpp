@@ -48,7 +48,8 @@ json &anyValue(json &Tree, std::mt19937 &Random) {
   while (At->is_structured() && !At->empty() && Random() % 8) {
     auto It = At->begin();
     // Vocabularies would draw nearly all the damage.
-    std::advance(It, static_cast<long>(Random() % std::min<size_t>(At->size(), 12)));
+    std::advance(
+        It, static_cast<long>(Random() % std::min<size_t>(At->size(), 12)));
     At = &*It;
   }
   return *At;

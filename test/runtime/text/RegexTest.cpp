@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 // Oniguruma patterns on PCRE2, splitting, and UTF-8.
 
+#include "text/Regex.h"
 #include "text/AddedTokens.h"
 #include "text/Failure.h"
 #include "text/PreTokenizer.h"
-#include "text/Regex.h"
 #include "text/Utf8.h"
 
 #include <gmock/gmock.h>
@@ -41,9 +41,9 @@ TEST(Regex, SplitsByEveryBehavior) {
 }
 
 TEST(Regex, LiteralsAreNotPatterns) {
-  EXPECT_THAT(pieces(Regex::fromLiteral("a.*"), "xa.*y",
-                     SplitBehavior::Isolated),
-              ElementsAre("x", "a.*", "y"));
+  EXPECT_THAT(
+      pieces(Regex::fromLiteral("a.*"), "xa.*y", SplitBehavior::Isolated),
+      ElementsAre("x", "a.*", "y"));
 }
 
 TEST(Regex, EmptyMatchesMoveOnByCharacters) {
@@ -53,7 +53,8 @@ TEST(Regex, EmptyMatchesMoveOnByCharacters) {
 }
 
 TEST(Regex, WhiteSpaceIsUnicodes) {
-  Regex Space = Regex::fromPattern(R"(\s)"), Other = Regex::fromPattern(R"(\S)");
+  Regex Space = Regex::fromPattern(R"(\s)"),
+        Other = Regex::fromPattern(R"(\S)");
   std::vector<Match> Ranges;
   for (char32_t C = 1; C <= 0x10FFFF; ++C) {
     if (C == 0xD800)
@@ -77,10 +78,11 @@ TEST(Regex, SetsInsideClasses) {
 
 TEST(Regex, RefusesWhatMayDiffer) {
   for (const char *Pattern :
-       {"^a", "a$", "\\w", "\\bx", "\\h", "\\p{Han}", "\\p{^L}", "\\pL",
-        "[a[b]]", "[a&&b]", "[]a]", "[a-\\s]", "[\\s-z]", "(?m:a)", "(?<n>a)",
-        "(*UTF)", "a{2}?", "a{1,2}+", "a{,2}", "a{x}", "\\xff", "\\x{}",
-        "\\u12", "[a", "\\", "\\1"}) {
+       {"^a",      "a$",     "\\w",     "\\bx",   "\\h",   "\\p{Han}",
+        "\\p{^L}", "\\pL",   "[a[b]]",  "[a&&b]", "[]a]",  "[a-\\s]",
+        "[\\s-z]", "(?m:a)", "(?<n>a)", "(*UTF)", "a{2}?", "a{1,2}+",
+        "a{,2}",   "a{x}",   "\\xff",   "\\x{}",  "\\u12", "[a",
+        "\\",      "\\1"}) {
     try {
       toPcre2(Pattern);
       ADD_FAILURE() << Pattern;
@@ -126,7 +128,8 @@ TEST(Utf8, LossyReplacesMaximalSubparts) {
 }
 
 TEST(Utf8, CodePointsRoundTrip) {
-  for (char32_t C : {0x0, 0x7F, 0x80, 0x7FF, 0x800, 0xFFFF, 0x10000, 0x10FFFF}) {
+  for (char32_t C :
+       {0x0, 0x7F, 0x80, 0x7FF, 0x800, 0xFFFF, 0x10000, 0x10FFFF}) {
     std::string Text;
     appendUtf8(Text, C);
     ASSERT_TRUE(isValidUtf8(Text));

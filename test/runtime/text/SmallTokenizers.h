@@ -17,8 +17,8 @@ namespace fdpp::text::test {
 using nlohmann::json;
 
 inline json addedToken(int Id, const std::string &Content, bool Special) {
-  return {{"id", Id},         {"content", Content}, {"single_word", false},
-          {"lstrip", false},  {"rstrip", false},    {"normalized", false},
+  return {{"id", Id},          {"content", Content}, {"single_word", false},
+          {"lstrip", false},   {"rstrip", false},    {"normalized", false},
           {"special", Special}};
 }
 
@@ -38,9 +38,9 @@ inline json byteLevelJson() {
                     {"add_prefix_space", false},
                     {"trim_offsets", true},
                     {"use_regex", true}};
-  json Merges = json::array(
-      {json::array({"l", "o"}), json::array({"\u0120", "lo"}),
-       json::array({"l", "l"})});
+  json Merges =
+      json::array({json::array({"l", "o"}), json::array({"\u0120", "lo"}),
+                   json::array({"l", "l"})});
   return {{"version", "1.0"},
           {"truncation", nullptr},
           {"padding", nullptr},
@@ -85,38 +85,36 @@ inline json sentencePieceJson() {
   int Next = 259;
   for (const char *Token : {"\u2581", "a", "b", "\u2581a", "\u2581ab"})
     Vocab[Token] = Next++;
-  return {{"version", "1.0"},
-          {"added_tokens",
-           {addedToken(0, "<unk>", true), addedToken(1, "<s>", true),
-            addedToken(2, "</s>", true)}},
-          {"normalizer",
-           {{"type", "Sequence"},
-            {"normalizers",
-             {{{"type", "Prepend"}, {"prepend", "\u2581"}},
-              {{"type", "Replace"},
-               {"pattern", {{"String", " "}}},
-               {"content", "\u2581"}}}}}},
-          {"pre_tokenizer", nullptr},
-          {"post_processor", nullptr},
-          {"decoder",
-           {{"type", "Sequence"},
-            {"decoders",
-             {{{"type", "Replace"},
-               {"pattern", {{"String", "\u2581"}}},
-               {"content", " "}},
-              {{"type", "ByteFallback"}},
-              {{"type", "Fuse"}},
-              {{"type", "Strip"},
-               {"content", " "},
-               {"start", 1},
-               {"stop", 0}}}}}},
-          {"model",
-           {{"type", "BPE"},
-            {"unk_token", "<unk>"},
-            {"fuse_unk", true},
-            {"byte_fallback", true},
-            {"vocab", Vocab},
-            {"merges", {"\u2581 a", "\u2581a b"}}}}};
+  return {
+      {"version", "1.0"},
+      {"added_tokens",
+       {addedToken(0, "<unk>", true), addedToken(1, "<s>", true),
+        addedToken(2, "</s>", true)}},
+      {"normalizer",
+       {{"type", "Sequence"},
+        {"normalizers",
+         {{{"type", "Prepend"}, {"prepend", "\u2581"}},
+          {{"type", "Replace"},
+           {"pattern", {{"String", " "}}},
+           {"content", "\u2581"}}}}}},
+      {"pre_tokenizer", nullptr},
+      {"post_processor", nullptr},
+      {"decoder",
+       {{"type", "Sequence"},
+        {"decoders",
+         {{{"type", "Replace"},
+           {"pattern", {{"String", "\u2581"}}},
+           {"content", " "}},
+          {{"type", "ByteFallback"}},
+          {{"type", "Fuse"}},
+          {{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}}}}}},
+      {"model",
+       {{"type", "BPE"},
+        {"unk_token", "<unk>"},
+        {"fuse_unk", true},
+        {"byte_fallback", true},
+        {"vocab", Vocab},
+        {"merges", {"\u2581 a", "\u2581a b"}}}}};
 }
 
 inline Tokenizer mustParse(const json &Tree) {

@@ -174,8 +174,7 @@ class Refused : public testing::TestWithParam<Change> {};
 TEST_P(Refused, NamesWhatIsNotSupported) {
   json Tree = byteLevelJson();
   ASSERT_EQ(refusal(Tree), "");
-  Tree[json::json_pointer(GetParam().Pointer)] =
-      json::parse(GetParam().Value);
+  Tree[json::json_pointer(GetParam().Pointer)] = json::parse(GetParam().Value);
   EXPECT_THAT(refusal(Tree), HasSubstr(GetParam().Message));
   EXPECT_THAT(refusal(Tree), HasSubstr("t.json: '"));
 }
@@ -192,8 +191,7 @@ INSTANTIATE_TEST_SUITE_P(
         Change{"/model/end_of_word_suffix", R"("</w>")",
                "'model.end_of_word_suffix' is not supported"},
         Change{"/model/fuse_unk", "1", "'model.fuse_unk' must be true or"},
-        Change{"/model/new_option", "1",
-               "'model.new_option' is not supported"},
+        Change{"/model/new_option", "1", "'model.new_option' is not supported"},
         Change{"/model/vocab/q", "-1", "'model.vocab' gives a token the id -1"},
         Change{"/model/vocab/new", "7", "the id 7 to two tokens"},
         Change{"/model/vocab/q", "1.5", "'model.vocab' has a fraction"},
