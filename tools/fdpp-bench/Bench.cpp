@@ -193,10 +193,12 @@ Result Bench::run(const Test &test) {
   std::string label =
       test.name() + ", " + std::to_string(test.sequences) + " sequences";
   Progress progress(label);
+  InterruptGuard guard;
   Result result;
   result.test = test;
   result.time = std::time(nullptr);
-  result.ceilingBefore = ceiling();
+  // What followed the last row precedes this one.
+  result.ceilingBefore = lastCeiling > 0 ? lastCeiling : ceiling();
   prepare(test);
   once(test);
   fdpp_session_reset_stats(session.get());
@@ -209,7 +211,7 @@ Result Bench::run(const Test &test) {
   result.steps = steps / options.repetitions;
   result.bytesPerStep =
       static_cast<double>(stats.weight_bytes + stats.cache_bytes) / steps;
-  result.ceilingAfter = ceiling();
+  result.ceilingAfter = lastCeiling = ceiling();
   return result;
 }
 

@@ -81,6 +81,7 @@ private:
   const BenchOptions &options;
   Setting common;
   int32_t vocab;
+  double lastCeiling = 0; // bytes a second, of the row before
   Session session;
   std::vector<fdpp_sequence *> sequences;
   std::vector<int32_t> tokens; // random ids to feed

@@ -15,7 +15,7 @@ static int run(int argc, char **argv) {
   if (!options.compare.empty())
     old = readOld(options.compare);
   Engine engine = openEngine(options.folder, /*verify=*/false);
-  catchInterrupts();
+  exitOnInterrupt();
   Bench bench(options, engine);
   std::vector<Test> tests = bench.tests();
 

@@ -87,6 +87,7 @@ void Chat::answer(const std::string &text) {
   item.max_new = options.newTokens(/*chatting=*/true);
   item.sampling = &options.sampling;
   answered.clear();
+  InterruptGuard guard;
   progress.emplace("thinking");
   fdpp_result result = fdpp_generate(session.get(), &item, 1, onToken, this);
   progress.reset();
@@ -110,7 +111,7 @@ int runChat(const RunOptions &options, const Engine &engine) {
     std::fflush(stdout);
     if (!std::getline(std::cin, line)) {
       std::fputc('\n', stdout);
-      return interrupted() ? kInterrupted : 0;
+      return 0;
     }
     if (line.find_first_not_of(" \t") == std::string::npos)
       continue;
@@ -125,7 +126,6 @@ int runChat(const RunOptions &options, const Engine &engine) {
       printStats(statsOf(chat.owner()), 0);
       fdpp_session_reset_stats(chat.owner().get());
     }
-    clearInterrupt();
   }
 }
 

@@ -159,6 +159,7 @@ int runPrompts(const RunOptions &options, const Engine &engine,
   run.prompts = readPrompts(options, engine);
   run.logits.resize(run.prompts.size());
   run.answers.resize(run.prompts.size());
+  InterruptGuard guard;
   run.progress.emplace("prefill");
   fdpp_session_options wish = options.session;
   wish.sequences = static_cast<int32_t>(run.prompts.size());

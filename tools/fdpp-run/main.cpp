@@ -14,6 +14,7 @@ static int run(int argc, char **argv) {
   RunOptions options;
   if (auto code = parseRunOptions(argc, argv, options))
     return *code;
+  exitOnInterrupt();
   if (options.listDevices)
     return listDevices(options);
 
@@ -24,7 +25,6 @@ static int run(int argc, char **argv) {
   }();
   if (options.plan)
     return showPlan(options, engine);
-  catchInterrupts();
   int code = !options.hasPrompt() && isatty(STDIN_FILENO)
                  ? runChat(options, engine)
                  : runPrompts(options, engine, start);

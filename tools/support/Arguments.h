@@ -24,7 +24,9 @@ inline std::optional<int> parseArguments(CLI::App &app, int argc, char **argv) {
     std::string message = error.what();
     for (char &c : message)
       c = c == '\n' ? ' ' : c;
-    if (!message.empty() && message[0] != '-')
+    // A name such as DIR keeps its letters.
+    if (message.size() > 1 &&
+        std::islower(static_cast<unsigned char>(message[1])))
       message[0] = static_cast<char>(
           std::tolower(static_cast<unsigned char>(message[0])));
     fail(message + "; see --help");

@@ -133,20 +133,25 @@ int runTool(const char *name, const std::function<int()> &body) {
   }
 }
 
-static volatile std::sig_atomic_t interruptCount = 0;
+static volatile std::sig_atomic_t guarded = 0, interrupts = 0;
 
-void catchInterrupts() {
+void exitOnInterrupt() {
   struct sigaction action = {};
   action.sa_handler = [](int) {
-    interruptCount = interruptCount + 1;
-    if (interruptCount > 1)
+    interrupts = interrupts + 1;
+    if (!guarded || interrupts > 1)
       _exit(kInterrupted);
   };
-  // No SA_RESTART: a read of the terminal ends with EINTR.
+  action.sa_flags = SA_RESTART;
   sigaction(SIGINT, &action, nullptr);
 }
 
-bool interrupted() { return interruptCount != 0; }
-void clearInterrupt() { interruptCount = 0; }
+InterruptGuard::InterruptGuard() {
+  interrupts = 0;
+  guarded = 1;
+}
+InterruptGuard::~InterruptGuard() { guarded = 0; }
+
+bool interrupted() { return interrupts != 0; }
 
 } // namespace fdpp::tools

@@ -63,11 +63,19 @@ std::string applyChat(const Engine &engine,
 /// with the tool's name, and an exit code; notices a full disk on stdout.
 int runTool(const char *name, const std::function<int()> &body);
 
-/// First Ctrl-C: interrupted() turns true and running calls end soon. Second:
-/// the process ends at once with 130.
-void catchInterrupts();
+/// While one lives, the first Ctrl-C makes interrupted() true and running calls
+/// end soon. The second ends the process at once with 130.
+class InterruptGuard {
+public:
+  InterruptGuard();
+  ~InterruptGuard();
+  InterruptGuard(const InterruptGuard &) = delete;
+  InterruptGuard &operator=(const InterruptGuard &) = delete;
+};
+
+/// From now on Ctrl-C ends the process with 130, but for the guards.
+void exitOnInterrupt();
 bool interrupted();
-void clearInterrupt();
 
 } // namespace fdpp::tools
 
