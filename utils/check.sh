@@ -14,6 +14,12 @@ step "building (release)"
 cmake --preset release >/dev/null
 ninja -C build/release all fdpp-tests fdpp-runtime-tests
 
+step "C++ and lit tests"
+ctest --test-dir build/release --output-on-failure
+
+step "Python and end-to-end tests"
+FDPP_BUILD_DIR=$PWD/build/release .venv/bin/python -m pytest test/python test/e2e
+
 step "the runtime alone, without LLVM, under AddressSanitizer and UBSan"
 cmake --preset asan -DFDPP_BUILD_COMPILER=OFF >/dev/null
 ninja -C build/asan fdpp-runtime-tests
@@ -23,11 +29,5 @@ step "the runtime under ThreadSanitizer"
 cmake --preset tsan >/dev/null
 ninja -C build/tsan fdpp-runtime-tests
 ctest --test-dir build/tsan -L runtime --output-on-failure
-
-step "C++ and lit tests"
-ctest --test-dir build/release --output-on-failure
-
-step "Python and end-to-end tests"
-FDPP_BUILD_DIR=$PWD/build/release .venv/bin/python -m pytest test/python test/e2e
 
 step "done"
