@@ -133,7 +133,7 @@ def parse_element(word):
         return word == "true"
     if word.startswith("0x"):
         return struct.unpack(">f", bytes.fromhex(word[2:]))[0]
-    return float(word) if re.search(r"[.e]", word) else int(word)
+    return float(word) if re.search(r"[.eE]", word) else int(word)
 
 
 def parse_dense(text, shape, element):
@@ -142,7 +142,7 @@ def parse_dense(text, shape, element):
         kinds = {"f32": "<f4", "i64": "<i8"}
         data = bytes.fromhex(text[3:-1])
         return np.frombuffer(data, kinds[element]).reshape(shape)
-    words = re.findall(r"true|false|0x[0-9A-F]+|[-+.\de]+", text)
+    words = re.findall(r"true|false|0x[0-9A-F]+|[-+.\deE]+", text)
     values = np.array([parse_element(word) for word in words])
     if values.size == 1:
         return np.broadcast_to(values.reshape(()), shape)

@@ -57,7 +57,7 @@ def test_becomes_a_step(exported):
     assert f"layers = {layers}, hidden = {config['hidden_size']}, " \
            f"queryHeads = {config['num_attention_heads']}, " \
            f"kvHeads = {config['num_key_value_heads']}," in step
-    assert not re.search(r"\bonnx\.[A-Zmeu]", step)
+    assert not re.search(r"= onnx\.", step)
     assert len(re.findall(r"fdpp\.attention ", step)) == layers
     assert len(re.findall(r"fdpp\.linear ", step)) == 7 * layers + 1
     assert len(re.findall(r"fdpp\.rms_norm ", step)) == 2 * layers + 1

@@ -2,6 +2,10 @@
 //===- InferMovement.cpp - Shapes of ops that move elements ---------------===//
 #include "InferShapes.h"
 
+#include "fdpp/Interpreter/Tensor.h"
+
+#include <cmath>
+
 namespace mlir::fdpp::onnx::detail {
 
 /// `axis` counted from the front; nullopt if outside [-rank, rank).
@@ -343,17 +347,27 @@ LogicalResult shapeOf(ShapeRule &rule) {
   return success();
 }
 
+/// The only element of a constant.
+static std::optional<double> constantScalar(Value value) {
+  DenseElementsAttr attr = constantOf(value);
+  Tensor tensor = attr ? tensorFrom(attr) : Tensor();
+  if (tensor.isAbsent() || tensor.size() != 1)
+    return std::nullopt;
+  return tensor.asDouble(0);
+}
+
 LogicalResult rangeShape(ShapeRule &rule) {
-  auto start = constantInts(rule.op.inputAt(0));
-  auto limit = constantInts(rule.op.inputAt(1));
-  auto delta = constantInts(rule.op.inputAt(2));
+  auto start = constantScalar(rule.op.inputAt(0));
+  auto limit = constantScalar(rule.op.inputAt(1));
+  auto delta = constantScalar(rule.op.inputAt(2));
   int64_t extent = kDynamic;
-  if (start && limit && delta && start->size() == 1 && limit->size() == 1 &&
-      delta->size() == 1) {
-    int64_t step = delta->front(), span = limit->front() - start->front();
-    if (step == 0)
-      return rule.fail("delta is 0");
-    extent = std::max<int64_t>(0, (span + step - (step > 0 ? 1 : -1)) / step);
+  if (delta && *delta == 0)
+    return rule.fail("delta is 0");
+  if (start && limit && delta) {
+    double count = std::ceil((*limit - *start) / *delta);
+    if (!(count < 1e9))
+      return rule.fail("is too long");
+    extent = count > 0 ? int64_t(count) : 0;
   }
   rule.results[0] = Dims{extent};
   return success();
