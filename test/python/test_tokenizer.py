@@ -7,6 +7,7 @@ decoding and decoding one token at a time must be identical.
 
 import json
 import random
+import re
 
 import pytest
 import text_driver
@@ -124,19 +125,23 @@ def transformers_tokenizer():
 
 
 def test_gguf_conversion_equals_transformers(smollm2_path, transformers_tokenizer):
-    """transformers leaves out the Digits step that pre 'smollm' stands for; the
-    merges hold no ASCII digit, so that only shows between other numbers."""
+    """transformers leaves out the Digits step that pre 'smollm' stands for. The
+    merges hold no ASCII digit, so that only shows behind runs of white space
+    and between other numbers."""
     theirs = transformers_tokenizer
     ours = tokenizers.Tokenizer.from_file(str(smollm2_path))
     added = [token.content for token in ours.get_added_tokens_decoder().values()]
     strings = Corpus(4, added).strings(STRINGS)
     wanted = theirs(strings, add_special_tokens=True)["input_ids"]
 
-    plain = [not any(c.isnumeric() and not c.isascii() for c in text) for text in strings]
+    def plain(text: str) -> bool:
+        other_numbers = any(c.isnumeric() and not c.isascii() for c in text)
+        return not other_numbers and not re.search(r"\s\s[0-9]", text)
+
     made = [encoding.ids for encoding in ours.encode_batch(strings)]
-    kept = [row for row in zip(wanted, made, strings, plain, strict=True) if row[3]]
+    kept = [row for row in zip(wanted, made, strings, strict=True) if plain(row[2])]
     assert len(kept) > STRINGS * 0.6
-    assert _first_difference(*list(zip(*kept, strict=True))[:3]) is None
+    assert _first_difference(*zip(*kept, strict=True)) is None
 
     ours.pre_tokenizer = theirs.backend_tokenizer.pre_tokenizer
     made = [encoding.ids for encoding in ours.encode_batch(strings)]
