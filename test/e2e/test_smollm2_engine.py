@@ -114,16 +114,20 @@ def test_rounded_logits(dtype, logits_of, facts):
     assert top1 >= 0.98
 
 
+def generated(engine: Path, prompts: list[list[int]], count: int) -> list[list[int]]:
+    """Greedy tokens after each prompt, all prompts in one batch."""
+    options = [x for prompt in prompts for x in ("--tokens", ids(prompt))]
+    printed = run(BIN / "fdpp-run", engine, *options, "-n", count, "--json")
+    return [result["tokens"] for result in json.loads(printed)["results"]]
+
+
 @pytest.mark.parametrize("sequence", SEQUENCES[:-2], ids=lambda s: s["name"])
 def test_f32_greedy_tokens(sequence, engine):
     prompt, expected = sequence["tokens"][: sequence["prompt"]], sequence["tokens"]
-    count = len(expected) - len(prompt)
-    given = run(BIN / "fdpp-run", engine("f32"), "--tokens", ids(prompt), "-n", count)
-    tokens = [int(t) for t in given.replace(",", " ").split()]
+    (tokens,) = generated(engine("f32"), [prompt], len(expected) - len(prompt))
     # fdpp-run stops where the model ends its answer; the reference goes on.
-    stop = len(tokens) if len(tokens) < count else count
-    assert tokens[:stop] == expected[len(prompt) : len(prompt) + stop]
-    assert stop > 0
+    assert len(tokens) > 0
+    assert tokens == expected[len(prompt) : len(prompt) + len(tokens)]
 
 
 @pytest.mark.parametrize("dtype", ["f32", "bf16", "f16"])
@@ -140,14 +144,8 @@ def test_every_split(dtype, prefill, logits_of):
 
 def test_a_ragged_batch_equals_its_sequences(engine):
     prompts = [s["tokens"][:n] for s, n in zip(SEQUENCES, (3, 40, 17, 1))]
-    alone = [
-        run(BIN / "fdpp-run", engine("f32"), "--tokens", ids(p), "-n", 12).strip()
-        for p in prompts
-    ]
-    options = [x for p in prompts for x in ("--tokens", ids(p))]
-    together = run(BIN / "fdpp-run", engine("f32"), *options, "-n", 12)
-    for answer in alone:
-        assert answer in together
+    alone = [generated(engine("f32"), [p], 12)[0] for p in prompts]
+    assert generated(engine("f32"), prompts, 12) == alone
 
 
 def test_the_answer_names_paris(engine):
