@@ -94,8 +94,10 @@ static llvm::StringMap<bool> featuresOf(const ParsedArch &parsed) {
   llvm::StringMap<bool> features;
   llvm::SmallVector<StringRef> base;
   llvm::X86::getFeaturesForCPU(parsed.cpu, base);
-  for (StringRef feature : base)
+  for (StringRef feature : base) {
     features[feature] = true;
+    llvm::X86::updateImpliedFeatures(feature, true, features);
+  }
   for (StringRef feature : parsed.added) {
     features[feature] = true;
     llvm::X86::updateImpliedFeatures(feature, true, features);
