@@ -44,7 +44,7 @@ void print(const char *what, const char *type, const char *rung, int tokens,
 }
 
 template <class E> const char *type_name() {
-  return std::is_same_v<E, bf16> ? "bf16"
+  return std::is_same_v<E, bf16>  ? "bf16"
          : std::is_same_v<E, f16> ? "f16"
                                   : "f32";
 }
@@ -60,8 +60,7 @@ template <class E> void fill(Buffer<E> &buffer) {
   for (E &value : some)
     value = from_float<E>(normal(engine));
   for (int64_t i = 0; i < buffer.size(); i += int64_t(some.size()))
-    std::copy_n(some.data(),
-                std::min(int64_t(some.size()), buffer.size() - i),
+    std::copy_n(some.data(), std::min(int64_t(some.size()), buffer.size() - i),
                 buffer.data() + i);
 }
 
@@ -111,8 +110,8 @@ void measure(const char *what, const char *rung, int tokens, Buffer<E> &arena,
   int64_t copies = std::max<int64_t>(1, arena.size() / size);
   double flops = 2.0 * tokens * N * K, bytes = double(size) * sizeof(E);
   // Enough calls that one timing lasts about 1 ms.
-  int calls = int(std::clamp(1e-3 / std::max(bytes / 20e9, flops / 100e9), 1.0,
-                             500.0));
+  int calls =
+      int(std::clamp(1e-3 / std::max(bytes / 20e9, flops / 100e9), 1.0, 500.0));
   if (!std::strcmp(rung, "reference"))
     calls = 1;
   int64_t next = 0;
@@ -163,8 +162,7 @@ void bench_linear(const char *what, Buffer<E> &arena, bool whole_ladder) {
     else if (tokens <= 64)
       bench_fast<Flat, E, N, K>(what, tokens, arena, x, out, scratch.data());
     else
-      bench_fast<Prefill, E, N, K>(what, tokens, arena, x, out,
-                                   scratch.data());
+      bench_fast<Prefill, E, N, K>(what, tokens, arena, x, out, scratch.data());
   }
 }
 

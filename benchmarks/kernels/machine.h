@@ -108,7 +108,8 @@ inline double read_ceiling(int threads, Buffer<float> &buffer) {
         __builtin_prefetch(at + 512);
         sums[j] += cpu::load(at);
       }
-    volatile float keep = cpu::reduce_add(sums[0] + sums[1] + sums[2] + sums[3]);
+    volatile float keep =
+        cpu::reduce_add(sums[0] + sums[1] + sums[2] + sums[3]);
     (void)keep;
   });
   return double(window) * 4 / seconds;

@@ -93,8 +93,11 @@ llvm::Error Compilation::prepare() {
 std::vector<std::string> Compilation::describeCommand() const {
   const ::fdpp::PhaseOptions &phases = options.phases;
   std::vector<std::string> command = {
-      "fdpp-compile", request.modelName, "--target=" + options.target,
-      "--arch=" + request.arch.name, "--dtype=" + phases.dtype,
+      "fdpp-compile",
+      request.modelName,
+      "--target=" + options.target,
+      "--arch=" + request.arch.name,
+      "--dtype=" + phases.dtype,
       "--max-context=" + std::to_string(phases.maxContext),
       "--page-tokens=" + std::to_string(phases.pageTokens)};
   if (options.syntheticSeed)
@@ -182,8 +185,8 @@ llvm::Error Compilation::passError(Phase phase, FirstError &errors,
   }
   return llvm::make_error<InternalError>(
       "internal error on the way to phase '" +
-      ::fdpp::getPhaseName(phase).str() + "': " + line + "; reproducer: " +
-      reproducer.str());
+      ::fdpp::getPhaseName(phase).str() + "': " + line +
+      "; reproducer: " + reproducer.str());
 }
 
 llvm::Error Compilation::lower() {
@@ -225,8 +228,8 @@ llvm::Expected<CompileResult> Compilation::writeFolder() {
   result.folder = request.target;
   result.layers = info->limits.layers;
   result.weightBytes = info->weightBytes;
-  if (llvm::Error error = writeEngine(*module, source, decisions, *compiler,
-                                      request, listener))
+  if (llvm::Error error =
+          writeEngine(*module, source, decisions, *compiler, request, listener))
     return error;
   return result;
 }

@@ -17,29 +17,36 @@ using llvm::StringRef;
 
 /// Features that format 1.0 of an engine knows (docs/engine-format.md).
 static constexpr StringRef kKnown[] = {
-    "adx",          "aes",         "amx-bf16",        "amx-fp16",
-    "amx-int8",     "amx-tile",    "avx",             "avx2",
-    "avx512bf16",   "avx512bitalg", "avx512bw",       "avx512cd",
-    "avx512dq",     "avx512f",     "avx512fp16",      "avx512ifma",
-    "avx512vbmi",   "avx512vbmi2", "avx512vl",        "avx512vnni",
-    "avx512vpopcntdq", "avxifma",  "avxneconvert",    "avxvnni",
-    "avxvnniint8",  "bmi",         "bmi2",            "cmov",
-    "crc32",        "cx16",        "cx8",             "f16c",
-    "fma",          "fxsr",        "gfni",            "lzcnt",
-    "mmx",          "movbe",       "pclmul",          "popcnt",
-    "prfchw",       "rdpid",       "rdrnd",           "rdseed",
-    "sahf",         "sha",         "sse",             "sse2",
-    "sse3",         "sse4.1",      "sse4.2",          "sse4a",
-    "ssse3",        "vaes",        "vpclmulqdq",      "x87",
-    "xsave"};
+    "adx",          "aes",          "amx-bf16",
+    "amx-fp16",     "amx-int8",     "amx-tile",
+    "avx",          "avx2",         "avx512bf16",
+    "avx512bitalg", "avx512bw",     "avx512cd",
+    "avx512dq",     "avx512f",      "avx512fp16",
+    "avx512ifma",   "avx512vbmi",   "avx512vbmi2",
+    "avx512vl",     "avx512vnni",   "avx512vpopcntdq",
+    "avxifma",      "avxneconvert", "avxvnni",
+    "avxvnniint8",  "bmi",          "bmi2",
+    "cmov",         "crc32",        "cx16",
+    "cx8",          "f16c",         "fma",
+    "fxsr",         "gfni",         "lzcnt",
+    "mmx",          "movbe",        "pclmul",
+    "popcnt",       "prfchw",       "rdpid",
+    "rdrnd",        "rdseed",       "sahf",
+    "sha",          "sse",          "sse2",
+    "sse3",         "sse4.1",       "sse4.2",
+    "sse4a",        "ssse3",        "vaes",
+    "vpclmulqdq",   "x87",          "xsave"};
 
 /// Features that clang uses by itself and the format has no name for, so that
 /// code must do without them: LLVM's name and clang's flag. All others outside
 /// the list above are for systems or for intrinsics that no kernel calls.
 static constexpr std::pair<StringRef, StringRef> kAvoided[] = {
-    {"avx10.2", "-mno-avx10.2"},         {"avxvnniint16", "-mno-avxvnniint16"},
-    {"cmpccxadd", "-mno-cmpccxadd"},     {"egpr", "-mno-apxf"},
-    {"fma4", "-mno-fma4"},               {"tbm", "-mno-tbm"},
+    {"avx10.2", "-mno-avx10.2"},
+    {"avxvnniint16", "-mno-avxvnniint16"},
+    {"cmpccxadd", "-mno-cmpccxadd"},
+    {"egpr", "-mno-apxf"},
+    {"fma4", "-mno-fma4"},
+    {"tbm", "-mno-tbm"},
     {"xop", "-mno-xop"}};
 
 static bool isKnown(StringRef feature) {
@@ -59,8 +66,7 @@ static llvm::Error unknownCpu(StringRef cpu) {
   llvm::X86::fillValidCPUArchList(names, /*Only64Bit=*/true);
   StringRef nearest;
   for (StringRef name : names)
-    if (nearest.empty() ||
-        cpu.edit_distance(name) < cpu.edit_distance(nearest))
+    if (nearest.empty() || cpu.edit_distance(name) < cpu.edit_distance(nearest))
       nearest = name;
   bool close = cpu.edit_distance(nearest) <= 2;
   return createStringError(
@@ -122,8 +128,7 @@ static std::string describeHost() {
       continue;
     if (host.lookup(feature) && !base.lookup(feature))
       arch += "+" + feature.str();
-    if (!host.lookup(feature) && base.lookup(feature) &&
-        host.contains(feature))
+    if (!host.lookup(feature) && base.lookup(feature) && host.contains(feature))
       arch += "+no" + feature.str();
   }
   return arch;

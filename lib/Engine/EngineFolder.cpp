@@ -157,8 +157,8 @@ std::string EngineFolder::pathOf(StringRef name) const {
 }
 
 llvm::Error EngineFolder::makeSubfolder(StringRef name) {
-  if (std::error_code error = fs::create_directory(pathOf(name), /*IgnoreExisting=*/false,
-                                                   fs::perms::all_all))
+  if (std::error_code error = fs::create_directory(
+          pathOf(name), /*IgnoreExisting=*/false, fs::perms::all_all))
     return fileError(pathOf(name), "create the folder", error.value());
   subfolders.push_back(name.str());
   return llvm::Error::success();

@@ -44,8 +44,9 @@ std::string mlir::fdpp::hashTexts(llvm::ArrayRef<std::string> texts) {
 
 std::vector<std::string> mlir::fdpp::findCompanions(StringRef folder) {
   static constexpr StringRef names[] = {
-      "tokenizer.json",      "tokenizer_config.json",  "chat_template.jinja",
-      "chat.json",           "special_tokens_map.json", "config.json",
+      "tokenizer.json",          "tokenizer_config.json",
+      "chat_template.jinja",     "chat.json",
+      "special_tokens_map.json", "config.json",
       "generation_config.json"};
   std::vector<std::string> found;
   std::error_code error;
@@ -81,8 +82,7 @@ static bool isUnchanged(StringRef folder, const llvm::json::Object &recorded) {
   auto bytes = recorded.getInteger("bytes");
   auto hash = recorded.getString("blake3");
   uint64_t size = 0;
-  if (!name || !bytes || !hash ||
-      fs::file_size(folder + "/" + *name, size) ||
+  if (!name || !bytes || !hash || fs::file_size(folder + "/" + *name, size) ||
       size != static_cast<uint64_t>(*bytes))
     return false;
   llvm::Expected<InputFile> now = readInput(folder, *name);

@@ -145,7 +145,8 @@ llvm::Expected<ModelInfo> mlir::fdpp::describeModel(ModuleOp module) {
       info.entries.push_back(func);
   }
   if (info.entries.empty())
-    return createStringError("the module has no entry (prefill, decode, mixed)");
+    return createStringError(
+        "the module has no entry (prefill, decode, mixed)");
   forEachArgument(info.entries, "cache", [&](BlockArgument argument) {
     info.cacheType = getElementTypeOrSelf(argument.getType());
   });

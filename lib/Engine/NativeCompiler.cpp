@@ -113,8 +113,7 @@ llvm::Expected<NativeCompiler> NativeCompiler::find(StringRef cxx,
     return headers.takeError();
   compiler.headers = *headers;
   SmallString<256> folder;
-  if (std::error_code error =
-          fs::createUniqueDirectory("fdpp-compile", folder))
+  if (std::error_code error = fs::createUniqueDirectory("fdpp-compile", folder))
     return fileError(folder, "create the folder", error.value());
   int status;
   {
@@ -155,19 +154,20 @@ llvm::Expected<std::string> NativeCompiler::digestHeaders() const {
 // Compiling.
 //===----------------------------------------------------------------------===//
 
-std::vector<std::string>
-NativeCompiler::arguments(const CpuArch &arch, StringRef headers,
-                          StringRef source, StringRef output) const {
+std::vector<std::string> NativeCompiler::arguments(const CpuArch &arch,
+                                                   StringRef headers,
+                                                   StringRef source,
+                                                   StringRef output) const {
   // The standard library is linked in, so that an engine does not depend on
   // the one of the machine it was compiled on.
   std::vector<std::string> list = {"-std=c++20", "-O3"};
   llvm::append_range(list, arch.flags);
-  llvm::append_range(
-      list, std::initializer_list<const char *>{
-                "-mprefer-vector-width=512", "-ffp-contract=on", "-Wno-psabi",
-                "-fno-exceptions", "-fno-rtti", "-fPIC", "-shared",
-                "-fvisibility=hidden", "-static-libstdc++", "-static-libgcc",
-                "-Wl,--exclude-libs,ALL", "-Wl,-z,defs"});
+  llvm::append_range(list, std::initializer_list<const char *>{
+                               "-mprefer-vector-width=512", "-ffp-contract=on",
+                               "-Wno-psabi", "-fno-exceptions", "-fno-rtti",
+                               "-fPIC", "-shared", "-fvisibility=hidden",
+                               "-static-libstdc++", "-static-libgcc",
+                               "-Wl,--exclude-libs,ALL", "-Wl,-z,defs"});
   list.push_back("-I" + headers.str());
   list.push_back("-I" + headers.str() + "/include");
   list.push_back(source.str());
@@ -208,9 +208,9 @@ llvm::Error NativeCompiler::compile(const CpuArch &arch, StringRef source,
   if (status < 0)
     return createStringError(program + ": was killed while it compiled "
                                        "the model; is there enough memory?");
-  for (StringRef fault : {"No space left", "file not found", "unable to",
-                          "cannot find", "Disk quota", "File too large",
-                          "File size limit"})
+  for (StringRef fault :
+       {"No space left", "file not found", "unable to", "cannot find",
+        "Disk quota", "File too large", "File size limit"})
     if (StringRef(text).contains(fault))
       return createStringError(program + ": cannot compile the model: " + why);
   // What was emitted is wrong: keep it for the report of this defect.
@@ -218,7 +218,6 @@ llvm::Error NativeCompiler::compile(const CpuArch &arch, StringRef source,
   if (!fs::createTemporaryFile("fdpp-model", "cpp", kept))
     fs::copy_file(source, kept);
   return llvm::make_error<InternalError>(path::filename(program).str() +
-                                         " refuses the emitted source: " +
-                                         why + "; it is kept in " +
-                                         kept.str().str());
+                                         " refuses the emitted source: " + why +
+                                         "; it is kept in " + kept.str().str());
 }

@@ -156,8 +156,8 @@ static void writeTraffic(raw_ostream &os, const ModelInfo &info) {
     os << "| " << weight.getSymName() << " | " << weight.getLayers() << " | ";
     llvm::interleave(type.getShape(), os, " x ");
     os << " | " << getStoredType(type.getElementType())->name << " | "
-       << (weight.getLayout() ? "yes" : "no") << " | "
-       << getStoredBytes(weight) << " |\n";
+       << (weight.getLayout() ? "yes" : "no") << " | " << getStoredBytes(weight)
+       << " |\n";
   }
 }
 

@@ -104,11 +104,11 @@ llvm::Error EngineWriter::checkInputs() {
 }
 
 llvm::Error EngineWriter::writeWeights() {
-  llvm::Expected<FileDigest> digest = writeSafetensors(
-      weights, folder.pathOf("weights.safetensors"), request.threads,
-      [&](uint64_t done, uint64_t total) {
-        listener("packing weights", done, total);
-      });
+  llvm::Expected<FileDigest> digest =
+      writeSafetensors(weights, folder.pathOf("weights.safetensors"),
+                       request.threads, [&](uint64_t done, uint64_t total) {
+                         listener("packing weights", done, total);
+                       });
   if (!digest)
     return digest.takeError();
   folder.list("weights.safetensors", *digest);

@@ -126,8 +126,8 @@ int fail(int code, llvm::StringRef message) {
 }
 
 int fail(llvm::Error error) {
-  int code = error.isA<mlir::fdpp::InternalError>() ? kInternalError
-                                                     : kUserError;
+  int code =
+      error.isA<mlir::fdpp::InternalError>() ? kInternalError : kUserError;
   return fail(code, llvm::toString(std::move(error)));
 }
 
@@ -137,7 +137,8 @@ int failArguments(const CLI::ParseError &error) {
   for (char &c : message)
     c = c == '\n' ? ' ' : c;
   if (!message.empty() && message[0] != '-')
-    message[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(message[0])));
+    message[0] =
+        static_cast<char>(std::tolower(static_cast<unsigned char>(message[0])));
   return fail(kUserError, message + "; see --help");
 }
 

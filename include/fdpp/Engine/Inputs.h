@@ -39,8 +39,7 @@ std::vector<std::string> findCompanions(llvm::StringRef folder);
 /// files that still have the same content, is whole by the sizes of its files,
 /// and `companions` are what it was made with. Anything unreadable means no.
 bool isUpToDate(llvm::StringRef engine, llvm::StringRef key,
-                llvm::StringRef folder,
-                llvm::ArrayRef<std::string> companions);
+                llvm::StringRef folder, llvm::ArrayRef<std::string> companions);
 
 } // namespace mlir::fdpp
 

@@ -11,8 +11,8 @@
 namespace mlir::fdpp {
 
 /// Told what is being done, and how far it is: done of total, or 0 of 0.
-using StageListener = llvm::function_ref<void(
-    llvm::StringRef stage, uint64_t done, uint64_t total)>;
+using StageListener = llvm::function_ref<void(llvm::StringRef stage,
+                                              uint64_t done, uint64_t total)>;
 
 } // namespace mlir::fdpp
 

@@ -14,10 +14,10 @@
 namespace mlir::fdpp {
 
 struct EngineRequest {
-  std::string target;      // the engine's folder
-  std::string modelFolder; // where weights and companions lie
-  std::string modelName;   // of the model's file in it
-  std::string product;     // version of this compiler
+  std::string target;                  // the engine's folder
+  std::string modelFolder;             // where weights and companions lie
+  std::string modelName;               // of the model's file in it
+  std::string product;                 // version of this compiler
   std::vector<std::string> command;    // that builds the engine again
   std::string key;                     // see isUpToDate
   std::vector<std::string> companions; // see findCompanions

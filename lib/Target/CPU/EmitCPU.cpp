@@ -95,15 +95,15 @@ private:
   }
 
   void printHead() {
-    os << "// Emitted by fdpp-compile. " << model.getLayers() << " layers, hidden "
-       << model.getHidden() << ", " << model.getQueryHeads() << " query and "
-       << model.getKvHeads() << " KV heads of " << model.getHeadDim()
-       << ", vocabulary " << model.getVocab() << ".\n"
+    os << "// Emitted by fdpp-compile. " << model.getLayers()
+       << " layers, hidden " << model.getHidden() << ", "
+       << model.getQueryHeads() << " query and " << model.getKvHeads()
+       << " KV heads of " << model.getHeadDim() << ", vocabulary "
+       << model.getVocab() << ".\n"
        << "#include \"kernels/cpu/model.h\"\n\n"
        << "namespace {\n\nusing namespace fdpp;\nusing namespace fdpp::cpu;\n\n"
-       << "using KvCache = Cache<"
-       << elementType(cacheType().getElementType()) << ", "
-       << model.getKvHeads() << " /*heads*/, " << model.getHeadDim()
+       << "using KvCache = Cache<" << elementType(cacheType().getElementType())
+       << ", " << model.getKvHeads() << " /*heads*/, " << model.getHeadDim()
        << " /*dims*/, " << model.getPageTokens() << " /*tokens a page*/>;\n\n";
   }
 
@@ -122,8 +122,8 @@ private:
     llvm::ListSeparator comma(",\n        ");
     for (auto [i, weight] : llvm::enumerate(weights))
       os << comma << weight.getSymName() << "(static_cast<const "
-         << elementType(weight.getTensorType().getElementType())
-         << " *>(table[" << i << "]))";
+         << elementType(weight.getTensorType().getElementType()) << " *>(table["
+         << i << "]))";
     os << " {}\n};\n\n";
   }
 
@@ -218,8 +218,7 @@ private:
     for (func::FuncOp entry : entries)
       os << "    case FDPP_"
          << entry->getAttrOfType<StringAttr>(kEntryAttr).getValue().upper()
-         << ":\n      return " << entry.getName()
-         << "(team, weights, step);\n";
+         << ":\n      return " << entry.getName() << "(team, weights, step);\n";
     os << "    }\n  }\n};\n\n} // namespace\n\n"
        << "extern \"C\" __attribute__((visibility(\"default\")))\n"
        << "const fdpp_model_table *fdpp_model_query(uint32_t abi_version) {\n"

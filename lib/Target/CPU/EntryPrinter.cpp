@@ -77,8 +77,8 @@ Expr EntryPrinter::value(Value v) {
   if (isa<BlockArgument>(v))
     return {"layer"};
   Operation *def = v.getDefiningOp();
-  if (auto text =
-          ::fdpp::arithmetic(def, [&](Value operand) { return value(operand); }))
+  if (auto text = ::fdpp::arithmetic(
+          def, [&](Value operand) { return value(operand); }))
     return *text;
   if (auto dim = dyn_cast<memref::DimOp>(def))
     return {rows(dim.getSource())};
@@ -116,9 +116,9 @@ std::string EntryPrinter::batch(Value firstSeq, Value endSeq) {
 std::string EntryPrinter::prologue(FusedLinearOp op) {
   Value x = op.getInput();
   StringRef type = elementType(bufferType(x).getElementType());
-  std::string text =
-      (op.getGamma() ? "RmsNorm<" : "Rows<") + width(x) +
-      (type == "float" ? "" : ", " + type.str()) + ">{" + value(x).text;
+  std::string text = (op.getGamma() ? "RmsNorm<" : "Rows<") + width(x) +
+                     (type == "float" ? "" : ", " + type.str()) + ">{" +
+                     value(x).text;
   if (op.getGamma())
     text += ", " + value(op.getGamma()).text + ", " +
             floatLiteral(op.getEps()->convertToDouble());
@@ -153,7 +153,8 @@ std::string EntryPrinter::attentionCall(Operation *op, StringRef kernel,
                                         bool scratch) {
   auto call = [&](auto attention) {
     MemRefType cache = bufferType(attention.getCache());
-    int64_t heads = bufferType(attention.getQ()).getDimSize(1) / cache.getDimSize(5);
+    int64_t heads =
+        bufferType(attention.getQ()).getDimSize(1) / cache.getDimSize(5);
     std::string options =
         "{.scale = " + floatLiteral(attention.getScale().convertToDouble());
     if (attention.getWindow() != 0)
@@ -180,12 +181,11 @@ std::string EntryPrinter::callText(Operation *op) {
                ">(team, step.batch, " + text(slots.getOuts()[0]) + ")";
       })
       .Case([&](RopeTableOp table) {
-        std::string call = "rope_table<" + width(table.getInvFreq()) +
-                           ">(team, " + rows(table.getPositions()) + ", " +
-                           text(table.getPositions()) + ", " +
-                           text(table.getInvFreq()) + ", " +
-                           text(table.getOuts()[0]) + ", " +
-                           text(table.getOuts()[1]);
+        std::string call =
+            "rope_table<" + width(table.getInvFreq()) + ">(team, " +
+            rows(table.getPositions()) + ", " + text(table.getPositions()) +
+            ", " + text(table.getInvFreq()) + ", " + text(table.getOuts()[0]) +
+            ", " + text(table.getOuts()[1]);
         double magnitude = table.getMagnitude().convertToDouble();
         return call + (magnitude == 1 ? "" : ", " + floatLiteral(magnitude)) +
                ")";
@@ -269,8 +269,8 @@ void EntryPrinter::printBlock(Block &block, unsigned indent) {
 void EntryPrinter::printBuffers() {
   func.walk([&](memref::ViewOp view) {
     StringRef type = elementType(view.getType().getElementType());
-    os << "  " << type << " *" << ::fdpp::valueName(view) << " = step.at<" << type
-       << ">(" << value(view.getByteShift()).text << "); // ["
+    os << "  " << type << " *" << ::fdpp::valueName(view) << " = step.at<"
+       << type << ">(" << value(view.getByteShift()).text << "); // ["
        << value(view.getSizes().front()).text << "]";
     for (int64_t size : view.getType().getShape().drop_front())
       os << "[" << size << "]";

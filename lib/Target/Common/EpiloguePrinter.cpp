@@ -25,8 +25,7 @@ std::string valueName(Value value) {
     return weight.getWeight().str();
   auto argument = cast<BlockArgument>(value);
   if (auto func = dyn_cast<func::FuncOp>(argument.getOwner()->getParentOp()))
-    return func
-        .getArgAttrOfType<StringAttr>(argument.getArgNumber(), kRoleAttr)
+    return func.getArgAttrOfType<StringAttr>(argument.getArgNumber(), kRoleAttr)
         .str();
   return "layer";
 }
@@ -59,9 +58,8 @@ namespace {
 class BodyPrinter {
 public:
   BodyPrinter(FusedLinearOp op, unsigned i, raw_ostream &os)
-      : op(op), segment(op.getSegment(i)),
-        body(op.getEpilogues()[i].front()), os(os),
-        captures(::fdpp::epilogueCaptures(op, i)) {
+      : op(op), segment(op.getSegment(i)), body(op.getEpilogues()[i].front()),
+        os(os), captures(::fdpp::epilogueCaptures(op, i)) {
     const char *names[] = {"value", "partner", "row", "column"};
     for (auto [argument, name] : llvm::zip(body.getArguments(), names))
       known[argument] = Expr{name};
@@ -148,8 +146,8 @@ private:
   /// Pointer to the destination's element, `further` columns on.
   std::string destination(StringRef further) {
     auto type = cast<MemRefType>(op.getOuts()[segment.getDest()].getType());
-    return captures[0].name + " + row * " +
-           std::to_string(type.getDimSize(1)) + " + column" + further.str();
+    return captures[0].name + " + row * " + std::to_string(type.getDimSize(1)) +
+           " + column" + further.str();
   }
 
   std::string halfFurther() {
@@ -205,7 +203,8 @@ void printField(const Capture &capture, bool written, raw_ostream &os) {
      << "; // ";
   for (int64_t size : type.getShape())
     os << "["
-       << (ShapedType::isDynamic(size) ? std::string("T") : std::to_string(size))
+       << (ShapedType::isDynamic(size) ? std::string("T")
+                                       : std::to_string(size))
        << "]";
   os << "\n";
 }

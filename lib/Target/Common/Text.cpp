@@ -32,8 +32,8 @@ Expr fdpp::binary(const Expr &lhs, StringRef op, const Expr &rhs) {
 
 std::string fdpp::floatLiteral(double value) {
   char buffer[64];
-  auto end = std::to_chars(buffer, buffer + sizeof buffer,
-                           static_cast<float>(value));
+  auto end =
+      std::to_chars(buffer, buffer + sizeof buffer, static_cast<float>(value));
   std::string text(buffer, end.ptr);
   if (text.find_first_of(".en") == std::string::npos)
     text += ".0";
@@ -53,16 +53,16 @@ StringRef fdpp::elementType(Type type) {
 static Expr constant(arith::ConstantOp op) {
   if (auto integer = dyn_cast<IntegerAttr>(op.getValue())) {
     std::string text = std::to_string(integer.getInt());
-    return {text, integer.getInt() < 0 ? Precedence::Unary
-                                       : Precedence::Primary};
+    return {text,
+            integer.getInt() < 0 ? Precedence::Unary : Precedence::Primary};
   }
   double value = cast<FloatAttr>(op.getValue()).getValueAsDouble();
   return {fdpp::floatLiteral(value),
           value < 0 ? Precedence::Unary : Precedence::Primary};
 }
 
-std::optional<Expr>
-fdpp::arithmetic(Operation *op, llvm::function_ref<Expr(Value)> operand) {
+std::optional<Expr> fdpp::arithmetic(Operation *op,
+                                     llvm::function_ref<Expr(Value)> operand) {
   auto two = [&](StringRef symbol) {
     return binary(operand(op->getOperand(0)), symbol,
                   operand(op->getOperand(1)));

@@ -40,22 +40,22 @@ enum fdpp_dtype {
 enum fdpp_entry {
   FDPP_PREFILL = 0, /* any number of tokens a sequence */
   FDPP_DECODE = 1,  /* at most `decode_tokens` tokens a sequence */
-  FDPP_MIXED = 2,   /* `decode_seqs` decoding sequences first, then prefilling */
+  FDPP_MIXED = 2, /* `decode_seqs` decoding sequences first, then prefilling */
   FDPP_ENTRY_COUNT = 3
 };
 
 enum fdpp_status {
   FDPP_STATUS_OK = 0,
-  FDPP_STATUS_INVALID = 1,  /* arguments out of the model's limits */
-  FDPP_STATUS_INTERNAL = 2  /* a defect of the engine */
+  FDPP_STATUS_INVALID = 1, /* arguments out of the model's limits */
+  FDPP_STATUS_INTERNAL = 2 /* a defect of the engine */
 };
 
 /* One weight the model reads: a tensor of weights.safetensors by name. */
 struct fdpp_weight_entry {
-  const char *name;  /* as in weights.safetensors */
-  uint64_t bytes;    /* exact size; the runtime refuses a file that differs */
-  int32_t dtype;     /* enum fdpp_dtype of the stored elements */
-  int32_t layers;    /* length of the bank's first dimension, 1 if no bank */
+  const char *name; /* as in weights.safetensors */
+  uint64_t bytes;   /* exact size; the runtime refuses a file that differs */
+  int32_t dtype;    /* enum fdpp_dtype of the stored elements */
+  int32_t layers;   /* length of the bank's first dimension, 1 if no bank */
 };
 
 /* What the model was compiled for. */
@@ -102,28 +102,28 @@ struct fdpp_executor {
  */
 struct fdpp_step {
   uint32_t struct_size;
-  int32_t entry;            /* [host] enum fdpp_entry */
-  int32_t num_tokens;       /* [host] T */
-  int32_t num_seqs;         /* [host] S */
-  int32_t num_rows;         /* [host] R */
-  int32_t max_pages;        /* [host] P: columns of the page table */
-  int32_t num_pages;        /* [host] pages in the cache, a bound for ids */
-  int32_t decode_seqs;      /* [host] FDPP_MIXED: leading decode sequences */
+  int32_t entry;              /* [host] enum fdpp_entry */
+  int32_t num_tokens;         /* [host] T */
+  int32_t num_seqs;           /* [host] S */
+  int32_t num_rows;           /* [host] R */
+  int32_t max_pages;          /* [host] P: columns of the page table */
+  int32_t num_pages;          /* [host] pages in the cache, a bound for ids */
+  int32_t decode_seqs;        /* [host] FDPP_MIXED: leading decode sequences */
   const int32_t *tokens;      /* [device] T token ids */
   const int32_t *positions;   /* [device] T rotary positions */
   const int32_t *seq_offsets; /* [device] S + 1, first is 0, last is T */
   const int32_t *context;     /* [device] S lengths, this step included */
   const int32_t *pages;       /* [device] S x P page ids, row-major */
-  const int32_t *rows;        /* [device] R token indices whose logits to give */
-  void *cache;                /* [device] layers x num_pages pages */
-  float *logits;              /* [device] R x vocab_size, row-major */
-  void *workspace;            /* [device] workspace_size() bytes, 64-aligned */
+  const int32_t *rows; /* [device] R token indices whose logits to give */
+  void *cache;         /* [device] layers x num_pages pages */
+  float *logits;       /* [device] R x vocab_size, row-major */
+  void *workspace;     /* [device] workspace_size() bytes, 64-aligned */
   const struct fdpp_executor *executor; /* CPU target */
-  void *stream;               /* GPU targets */
-  uint64_t *recomputed_rows;  /* [device] layers x query_heads counters, or null:
-                                 rows an asynchronous softmax had to redo */
-  int32_t status;             /* [host, out] enum fdpp_status */
-  char message[200];          /* [host, out] one line when status is not 0 */
+  void *stream;                         /* GPU targets */
+  uint64_t *recomputed_rows; /* [device] layers x query_heads counters, or null:
+                                rows an asynchronous softmax had to redo */
+  int32_t status;            /* [host, out] enum fdpp_status */
+  char message[200];         /* [host, out] one line when status is not 0 */
 };
 
 /*
@@ -138,9 +138,9 @@ struct fdpp_model;
 struct fdpp_model_table {
   uint32_t struct_size;
   uint32_t abi_version;
-  const char *target;    /* "cpu", "cuda", "hip" */
-  const char *arch;      /* as given to fdpp-compile --arch, resolved */
-  const char *features;  /* comma-separated CPU features the code needs */
+  const char *target;   /* "cpu", "cuda", "hip" */
+  const char *arch;     /* as given to fdpp-compile --arch, resolved */
+  const char *features; /* comma-separated CPU features the code needs */
   const struct fdpp_weight_entry *weights;
   int32_t num_weights;
   struct fdpp_model_limits limits;

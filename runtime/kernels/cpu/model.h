@@ -71,10 +71,12 @@ template <class M> class ModelTable {
   static constexpr int64_t state_bytes = align_bytes(sizeof(TeamState));
 
   static uint64_t workspace_size(int32_t threads) {
-    return state_bytes + M::arena_bytes + align_bytes(M::scratch_bytes(threads));
+    return state_bytes + M::arena_bytes +
+           align_bytes(M::scratch_bytes(threads));
   }
 
-  static fdpp_model *create(int32_t, const void *const *weights, const float *) {
+  static fdpp_model *create(int32_t, const void *const *weights,
+                            const float *) {
     return reinterpret_cast<fdpp_model *>(
         new (std::nothrow) Model{typename M::Weights(weights)});
   }

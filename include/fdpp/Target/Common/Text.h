@@ -39,9 +39,8 @@ llvm::StringRef elementType(mlir::Type type);
 
 /// The expression of an integer or float arithmetic operation, constants
 /// included, or nothing if the op is none. `operand` gives the operands' text.
-std::optional<Expr>
-arithmetic(mlir::Operation *op,
-           llvm::function_ref<Expr(mlir::Value)> operand);
+std::optional<Expr> arithmetic(mlir::Operation *op,
+                               llvm::function_ref<Expr(mlir::Value)> operand);
 
 } // namespace fdpp
 

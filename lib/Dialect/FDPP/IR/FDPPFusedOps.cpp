@@ -29,9 +29,9 @@ static LogicalResult verifyStore(FusedLinearOp op, unsigned i, StoreOp store) {
     return op.emitOpError() << "segment " << i << " must store " << values
                             << " values, not " << store.getValues().size();
   if (dest.getRank() != 2 || dest.getDimSize(1) != storedColumns(segment))
-    return op.emitOpError() << "segment " << i << " fills "
-                            << storedColumns(segment)
-                            << " columns, its destination is " << dest;
+    return op.emitOpError()
+           << "segment " << i << " fills " << storedColumns(segment)
+           << " columns, its destination is " << dest;
   return success();
 }
 
@@ -45,9 +45,9 @@ static LogicalResult verifyKVStore(FusedLinearOp op, unsigned i,
                             << " values, not " << store.getValues().size();
   if (dest.getRank() != 6 ||
       dest.getDimSize(3) * dest.getDimSize(5) != storedColumns(segment))
-    return op.emitOpError() << "segment " << i << " of "
-                            << storedColumns(segment)
-                            << " columns does not fit the cache " << dest;
+    return op.emitOpError()
+           << "segment " << i << " of " << storedColumns(segment)
+           << " columns does not fit the cache " << dest;
   return success();
 }
 
@@ -58,15 +58,15 @@ static LogicalResult verifyEpilogue(FusedLinearOp op, unsigned i) {
   SmallVector<Type> expected{b.getF32Type(), b.getF32Type(), b.getIndexType(),
                              b.getIndexType(), b.getF32Type()};
   if (body.getArgumentTypes() != TypeRange(expected))
-    return op.emitOpError() << "epilogue " << i
-                            << " must take (f32, f32, index, index, f32)";
+    return op.emitOpError()
+           << "epilogue " << i << " must take (f32, f32, index, index, f32)";
   if (segment.getDest() >= static_cast<int64_t>(op.getOuts().size()))
-    return op.emitOpError() << "segment " << i << " has no destination "
-                            << segment.getDest();
+    return op.emitOpError()
+           << "segment " << i << " has no destination " << segment.getDest();
   if (segment.getPartner() == PartnerKind::None &&
       !body.getArgument(kPartnerArg).use_empty())
-    return op.emitOpError() << "epilogue " << i
-                            << " uses a partner its segment does not have";
+    return op.emitOpError()
+           << "epilogue " << i << " uses a partner its segment does not have";
   Operation *end = body.getTerminator();
   bool singleStore =
       isa<StoreOp>(end) && segment.getPartner() != PartnerKind::Half;

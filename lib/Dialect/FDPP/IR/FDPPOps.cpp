@@ -25,19 +25,18 @@ template <typename OpTy>
 static LogicalResult verifyForm(OpTy op, unsigned outputs) {
   auto outs = op.getOuts();
   auto results = op.getOutputs();
-  bool planned = llvm::any_of(outs, [](Value v) {
-    return isa<MemRefType>(v.getType());
-  });
+  bool planned =
+      llvm::any_of(outs, [](Value v) { return isa<MemRefType>(v.getType()); });
   if (planned && !results.empty())
     return op.emitOpError("on memrefs has no results");
   if (!planned && results.empty())
     return op.emitOpError("on tensors must have results");
   if (!outs.empty() && outs.size() != outputs)
-    return op.emitOpError() << "needs " << outputs << " destinations, not "
-                            << outs.size();
+    return op.emitOpError()
+           << "needs " << outputs << " destinations, not " << outs.size();
   if (!planned && results.size() != outputs)
-    return op.emitOpError() << "needs " << outputs << " results, not "
-                            << results.size();
+    return op.emitOpError()
+           << "needs " << outputs << " results, not " << results.size();
   if (!outs.empty() && !planned && outs.getTypes() != results.getTypes())
     return op.emitOpError("has results of other types than its destinations");
   return success();
@@ -46,10 +45,10 @@ static LogicalResult verifyForm(OpTy op, unsigned outputs) {
 /// Adds reads of every shaped operand and writes of the destinations. Pure on
 /// tensors.
 template <typename OpTy>
-static void addEffects(
-    OpTy op,
-    SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
-        &effects) {
+static void
+addEffects(OpTy op,
+           SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>>
+               &effects) {
   auto outs = op.getOutsMutable();
   unsigned firstOut = op->getNumOperands() - outs.size();
   for (OpOperand &operand : op->getOpOperands()) {
@@ -131,8 +130,9 @@ static LogicalResult verifyRows(Operation *op, StringRef what, ShapedType type,
                            });
   if (same)
     return success();
-  return op->emitOpError() << what << " is " << type << ", expected the rows of "
-                           << like << " and " << last << " columns";
+  return op->emitOpError() << what << " is " << type
+                           << ", expected the rows of " << like << " and "
+                           << last << " columns";
 }
 
 static LogicalResult verifyVector(Operation *op, StringRef what, Value value,
@@ -155,9 +155,9 @@ static LogicalResult verifyInteger(Operation *op, StringRef what, Value value,
 }
 
 static ShapedType output(Operation *op) {
-  return cast<ShapedType>(op->getNumResults() ? op->getResult(0).getType()
-                                              : op->getOperands().back()
-                                                    .getType());
+  return cast<ShapedType>(op->getNumResults()
+                              ? op->getResult(0).getType()
+                              : op->getOperands().back().getType());
 }
 
 LogicalResult TokenSlotsOp::verify() {
@@ -238,8 +238,8 @@ LogicalResult RopeOp::verify() {
   if (failed(verifyForm(*this, 1)))
     return failure();
   if (headDim < 2 || width % headDim != 0)
-    return emitOpError() << "heads of " << headDim << " do not divide "
-                         << width << " columns";
+    return emitOpError() << "heads of " << headDim << " do not divide " << width
+                         << " columns";
   int64_t rotary = 2 * shaped(getCos()).getShape().back();
   if (rotary > headDim || shaped(getSin()).getShape().back() * 2 != rotary)
     return emitOpError() << "rotates " << rotary << " of " << headDim
@@ -334,9 +334,9 @@ template <typename OpTy> static LogicalResult verifyAttention(OpTy op) {
   int64_t kvWidth = cache.getDimSize(3) * cache.getDimSize(5);
   int64_t width = q.getShape().back();
   if (q.getRank() != 2 || width % kvWidth != 0)
-    return op.emitOpError() << "queries " << q << " are no multiple of "
-                            << cache.getDimSize(3) << " heads of "
-                            << cache.getDimSize(5);
+    return op.emitOpError()
+           << "queries " << q << " are no multiple of " << cache.getDimSize(3)
+           << " heads of " << cache.getDimSize(5);
   return verifyRows(op, "result", output(op), q, width);
 }
 

@@ -15,16 +15,16 @@ static LogicalResult verifySource(WeightOp op, Attribute source) {
     int64_t bytes = type.getNumElements() *
                     llvm::divideCeil(type.getElementTypeBitWidth(), 8);
     if (file.getBytes() != bytes)
-      return op.emitOpError() << "of type " << type << " needs " << bytes
-                              << " bytes, the file range has "
-                              << file.getBytes();
+      return op.emitOpError()
+             << "of type " << type << " needs " << bytes
+             << " bytes, the file range has " << file.getBytes();
     return success();
   }
   if (auto dense = dyn_cast<ElementsAttr>(source)) {
     if (dense.getShapedType() != op.getTensorType())
-      return op.emitOpError() << "has inline elements of type "
-                              << dense.getShapedType() << ", expected "
-                              << op.getTensorType();
+      return op.emitOpError()
+             << "has inline elements of type " << dense.getShapedType()
+             << ", expected " << op.getTensorType();
     return success();
   }
   return op.emitOpError() << "has an unknown source " << source;
@@ -65,10 +65,9 @@ LogicalResult WeightOp::verify() {
   return success();
 }
 
-LogicalResult
-WeightAtOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
-  auto weight = symbolTable.lookupNearestSymbolFrom<WeightOp>(
-      *this, getWeightAttr());
+LogicalResult WeightAtOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
+  auto weight =
+      symbolTable.lookupNearestSymbolFrom<WeightOp>(*this, getWeightAttr());
   if (!weight)
     return emitOpError() << "no weight @" << getWeight();
   auto type = cast<ShapedType>(getResult().getType());
@@ -78,8 +77,9 @@ WeightAtOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
                          << weight.getTensorType() << ", not a " << type;
   if (weight.isBank() != static_cast<bool>(getLayer()))
     return emitOpError() << "@" << getWeight()
-                         << (weight.isBank() ? " is a bank and needs a layer"
-                                             : " is no bank and takes no layer");
+                         << (weight.isBank()
+                                 ? " is a bank and needs a layer"
+                                 : " is no bank and takes no layer");
   return success();
 }
 

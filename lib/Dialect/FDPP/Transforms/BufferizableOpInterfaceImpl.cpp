@@ -25,8 +25,8 @@ bool readsDestination(Operation *op, OpOperand &operand) {
   auto linear = dyn_cast<FusedLinearOp>(op);
   if (!linear)
     return false;
-  int64_t dest =
-      operand.getOperandNumber() - linear.getOutsMutable()[0].getOperandNumber();
+  int64_t dest = operand.getOperandNumber() -
+                 linear.getOutsMutable()[0].getOperandNumber();
   for (unsigned i = 0; i < linear.getSegments().size(); ++i) {
     Block &body = linear.getEpilogues()[i].front();
     if (linear.getSegment(i).getDest() == dest &&
@@ -94,9 +94,8 @@ struct ComputeOpModel
     Operation *planned = rewriter.create(newState);
     for (auto [from, to] : llvm::zip(op->getRegions(), planned->getRegions()))
       rewriter.inlineRegionBefore(from, to, to.begin());
-    replaceOpWithBufferizedValues(rewriter, op,
-                                  ArrayRef(operands).take_back(
-                                      compute.getOuts().size()));
+    replaceOpWithBufferizedValues(
+        rewriter, op, ArrayRef(operands).take_back(compute.getOuts().size()));
     return success();
   }
 };
@@ -108,9 +107,10 @@ struct WeightAtModel
   bool isWritable(Operation *, Value, const AnalysisState &) const {
     return false;
   }
-  FailureOr<BufferLikeType>
-  getBufferType(Operation *, Value value, const BufferizationOptions &,
-                const BufferizationState &, SmallVector<Value> &) const {
+  FailureOr<BufferLikeType> getBufferType(Operation *, Value value,
+                                          const BufferizationOptions &,
+                                          const BufferizationState &,
+                                          SmallVector<Value> &) const {
     auto type = cast<RankedTensorType>(value.getType());
     return cast<BufferLikeType>(
         MemRefType::get(type.getShape(), type.getElementType()));

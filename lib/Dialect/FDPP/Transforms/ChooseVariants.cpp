@@ -93,9 +93,8 @@ struct ChooseVariantsPass
     auto entry = func->getAttrOfType<StringAttr>(kEntryAttr);
     StringRef role = "tokens";
     if (auto logits = dyn_cast<BlockArgument>(op.getOuts().front()))
-      if (auto name =
-              func.getArgAttrOfType<StringAttr>(logits.getArgNumber(),
-                                                kRoleAttr);
+      if (auto name = func.getArgAttrOfType<StringAttr>(logits.getArgNumber(),
+                                                        kRoleAttr);
           name && name.getValue() == "logits")
         role = "rows";
     for (unsigned i = 0; entry && i < func.getNumArguments(); ++i) {
@@ -121,8 +120,9 @@ struct ChooseVariantsPass
     os << "; roofline, ridge at M = " << ridge(op) << " from "
        << llvm::format("%g", double(flops)) << " GFLOP/s and "
        << llvm::format("%g", double(bandwidth)) << " GB/s";
-    remark::analysis(op.getLoc(), remark::RemarkOpts::name("choose-variants")
-                                      .category("variants"))
+    remark::analysis(
+        op.getLoc(),
+        remark::RemarkOpts::name("choose-variants").category("variants"))
         << text;
   }
 };

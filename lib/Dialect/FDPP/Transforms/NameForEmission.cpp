@@ -159,10 +159,10 @@ struct NameForEmissionPass
       scope.take(reserved);
     func.walk([&](memref::ViewOp view) {
       StringRef wanted = locationName(view.getLoc());
-      view->setAttr("fdpp.name",
-                    StringAttr::get(func.getContext(),
-                                    scope.take(wanted.empty() ? "buffer"
-                                                              : wanted)));
+      view->setAttr(
+          "fdpp.name",
+          StringAttr::get(func.getContext(),
+                          scope.take(wanted.empty() ? "buffer" : wanted)));
     });
   }
 

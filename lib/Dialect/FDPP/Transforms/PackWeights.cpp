@@ -50,17 +50,17 @@ static LogicalResult pack(FusedLinearOp op, SymbolTableCollection &symbols) {
   PanelsAttr layout = layoutFor(op);
   if (!weight.getLayout()) {
     weight.setLayoutAttr(layout);
-    remark::passed(weight.getLoc(), remark::RemarkOpts::name("pack-weights")
-                                        .category("layout"))
+    remark::passed(weight.getLoc(),
+                   remark::RemarkOpts::name("pack-weights").category("layout"))
         << "@" << weight.getSymName() << " packed in panels of "
         << std::to_string(kPanelRows) << " rows, k interleaved by "
         << std::to_string(layout.getInterleave());
     return success();
   }
   if (*weight.getLayout() != layout)
-    return op.emitOpError() << "needs @" << weight.getSymName() << " in layout "
-                            << layout << ", another use needs "
-                            << *weight.getLayout();
+    return op.emitOpError()
+           << "needs @" << weight.getSymName() << " in layout " << layout
+           << ", another use needs " << *weight.getLayout();
   return success();
 }
 

@@ -63,8 +63,7 @@ FailureOr<int64_t> upperBound(Value size, func::FuncOp func) {
     return constant.getSExtValue();
   if (auto dim = size.getDefiningOp<memref::DimOp>())
     if (auto argument = dyn_cast<BlockArgument>(dim.getSource()))
-      if (dim.getConstantIndex() == 0 &&
-          argument.getOwner() == &func.front())
+      if (dim.getConstantIndex() == 0 && argument.getOwner() == &func.front())
         if (auto max = func.getArgAttrOfType<IntegerAttr>(
                 argument.getArgNumber(), kMaxAttr))
           return max.getInt();
@@ -86,7 +85,8 @@ FailureOr<int64_t> largestBytes(memref::AllocOp alloc, func::FuncOp func) {
                              "argument with fdpp.max");
     elements *= *bound;
   }
-  return elements * llvm::divideCeil(alloc.getType().getElementTypeBitWidth(), 8);
+  return elements *
+         llvm::divideCeil(alloc.getType().getElementTypeBitWidth(), 8);
 }
 
 /// A use inside a loop that does not hold the allocation repeats, so it lasts
@@ -113,9 +113,8 @@ int64_t place(MutableArrayRef<Buffer> buffers) {
   SmallVector<Buffer *> bySize;
   for (Buffer &buffer : buffers)
     bySize.push_back(&buffer);
-  llvm::stable_sort(bySize, [](Buffer *a, Buffer *b) {
-    return a->bytes > b->bytes;
-  });
+  llvm::stable_sort(bySize,
+                    [](Buffer *a, Buffer *b) { return a->bytes > b->bytes; });
   SmallVector<Buffer *> placed;
   int64_t arena = 0;
   for (Buffer *buffer : bySize) {
@@ -164,8 +163,8 @@ struct PlaceArenaPass
       return failure();
     int64_t arena = place(buffers);
     rewrite(func, buffers, arena);
-    remark::passed(func.getLoc(), remark::RemarkOpts::name("place-arena")
-                                      .category("memory"))
+    remark::passed(func.getLoc(),
+                   remark::RemarkOpts::name("place-arena").category("memory"))
         << "@" << func.getName() << ": " << std::to_string(buffers.size())
         << " buffers in " << std::to_string(arena) << " bytes, "
         << std::to_string(sum) << " without reuse";
@@ -175,8 +174,7 @@ struct PlaceArenaPass
   static void rewrite(func::FuncOp func, ArrayRef<Buffer> buffers,
                       int64_t arena) {
     OpBuilder builder = OpBuilder::atBlockBegin(&func.front());
-    auto bytes =
-        MemRefType::get({ShapedType::kDynamic}, builder.getI8Type());
+    auto bytes = MemRefType::get({ShapedType::kDynamic}, builder.getI8Type());
     DictionaryAttr role = builder.getDictionaryAttr(
         {builder.getNamedAttr(kRoleAttr, builder.getStringAttr("workspace"))});
     (void)func.insertArgument(func.getNumArguments(), bytes, role,
@@ -188,9 +186,9 @@ struct PlaceArenaPass
       builder.setInsertionPoint(alloc);
       Value offset = arith::ConstantIndexOp::create(builder, alloc.getLoc(),
                                                     buffer.offset);
-      auto view = memref::ViewOp::create(builder, alloc.getLoc(),
-                                         alloc.getType(), base, offset,
-                                         alloc.getDynamicSizes());
+      auto view =
+          memref::ViewOp::create(builder, alloc.getLoc(), alloc.getType(), base,
+                                 offset, alloc.getDynamicSizes());
       alloc.getResult().replaceAllUsesWith(view.getResult());
       alloc.erase();
     }

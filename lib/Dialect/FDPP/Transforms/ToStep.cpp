@@ -40,9 +40,8 @@ class Raiser {
 public:
   Raiser(func::FuncOp main, int64_t pageTokens, int64_t maxTokens,
          int64_t maxSequences, int64_t maxContext)
-      : main(main), builder(main), pageTokens(pageTokens),
-        maxTokens(maxTokens), maxSequences(maxSequences),
-        maxContext(maxContext) {}
+      : main(main), builder(main), pageTokens(pageTokens), maxTokens(maxTokens),
+        maxSequences(maxSequences), maxContext(maxContext) {}
 
   LogicalResult run() {
     if (failed(survey()))
@@ -129,9 +128,9 @@ private:
     Type i32 = builder.getI32Type(), f32 = builder.getF32Type();
     auto pages = RankedTensorType::get(
         {ShapedType::kDynamic, ShapedType::kDynamic}, i32);
-    cacheType = RankedTensorType::get({layers, ShapedType::kDynamic, 2,
-                                       heads.kv, pageTokens, heads.dim},
-                                      f32);
+    cacheType = RankedTensorType::get(
+        {layers, ShapedType::kDynamic, 2, heads.kv, pageTokens, heads.dim},
+        f32);
     auto logitsType =
         RankedTensorType::get({ShapedType::kDynamic, vocabulary}, f32);
     SmallVector<std::tuple<StringRef, Type, int64_t>> arguments{
@@ -233,19 +232,19 @@ private:
     if (value != selected)
       return;
     Value rows = mapping.lookup(value);
-    mapping.map(value, SelectRowsOp::create(builder, value.getLoc(),
-                                            rows.getType(), rows, argument(5),
-                                            ValueRange())
-                           .getResult(0));
+    mapping.map(value,
+                SelectRowsOp::create(builder, value.getLoc(), rows.getType(),
+                                     rows, argument(5), ValueRange())
+                    .getResult(0));
   }
 
   LogicalResult raiseAttention(MaskedAttentionOp op) {
     Location loc = op.getLoc();
     Value layer = arith::ConstantIndexOp::create(builder, loc, nextLayer++);
-    cache = KVAppendOp::create(builder, loc, cacheType,
-                               mapping.lookup(op.getK()),
-                               mapping.lookup(op.getV()), slots, layer, cache)
-                .getResult(0);
+    cache =
+        KVAppendOp::create(builder, loc, cacheType, mapping.lookup(op.getK()),
+                           mapping.lookup(op.getV()), slots, layer, cache)
+            .getResult(0);
     auto attention = AttentionOp::create(
         builder, loc, tokenMajor(op.getOutput().getType()),
         mapping.lookup(op.getQ()), cache, layer, argument(2), argument(3),
@@ -262,8 +261,8 @@ private:
     auto module = main->getParentOfType<ModuleOp>();
     module->setAttr(kModelAttr,
                     ModelAttr::get(main.getContext(), layers, hidden,
-                                   heads.query, heads.kv, heads.dim,
-                                   vocabulary, pageTokens));
+                                   heads.query, heads.kv, heads.dim, vocabulary,
+                                   pageTokens));
     module->setAttr("fdpp.max_context", builder.getI64IntegerAttr(maxContext));
     main.erase();
     return success();
@@ -283,8 +282,7 @@ struct ToStepPass : public mlir::fdpp::impl::FDPPToStepBase<ToStepPass> {
   using Base::Base;
 
   void runOnOperation() override {
-    if (pageTokens < 1 || maxTokens < 1 || maxSequences < 1 ||
-        maxContext < 1) {
+    if (pageTokens < 1 || maxTokens < 1 || maxSequences < 1 || maxContext < 1) {
       getOperation().emitError("page-tokens, max-tokens, max-sequences and "
                                "max-context must be at least 1");
       return signalPassFailure();
