@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===- Resolve.cpp - From operations to instructions ----------------------===//
+#include "Machine.h"
+
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "mlir/Interfaces/ViewLikeInterface.h"
+#include "llvm/ADT/SetVector.h"
+
+using namespace mlir;
+using namespace mlir::fdpp;
+
+static const HandlerMap &handlers() {
+  static const HandlerMap map = [] {
+    HandlerMap result;
+    addScalarHandlers(result);
+    addTensorHandlers(result);
+    addMemRefHandlers(result);
+    addControlHandlers(result);
+    addModelHandlers(result);
+    addAttentionHandlers(result);
+    addMaskedAttentionHandlers(result);
+    addFusedHandlers(result);
+    return result;
+  }();
+  return map;
+}
+
+namespace {
+class Resolver {
+public:
+  explicit Resolver(Function &function) : function(function) {}
+  LogicalResult block(Region &region, Code &code);
+  std::string error;
+
+private:
+  LogicalResult operation(Operation &op, Instr &instr);
+  void findViews(Block &block, Code &code);
+  Slot slotOf(Value value);
+
+  Function &function;
+  DenseMap<Value, Slot> slots;
+};
+} // namespace
+
+static Kind kindOfType(Type type) {
+  if (isa<ShapedType>(type))
+    return Kind::Array;
+  return isa<FloatType>(type) ? Kind::Real : Kind::Integer;
+}
+
+Slot Resolver::slotOf(Value value) {
+  auto [it, isNew] = slots.try_emplace(value);
+  if (!isNew)
+    return it->second;
+  Kind kind = kindOfType(value.getType());
+  unsigned &count = kind == Kind::Real      ? function.reals
+                    : kind == Kind::Integer ? function.integers
+                                            : function.arrays;
+  return it->second = Slot{kind, count++};
+}
+
+LogicalResult Resolver::operation(Operation &op, Instr &instr) {
+  instr.op = &op;
+  for (Value operand : op.getOperands())
+    instr.in.push_back(slotOf(operand));
+  for (Value result : op.getResults())
+    instr.out.push_back(slotOf(result));
+  if (op.hasTrait<OpTrait::IsTerminator>())
+    return success();
+  auto handler = handlers().find(op.getName().getStringRef());
+  if (handler == handlers().end()) {
+    llvm::raw_string_ostream(error) << "the interpreter does not know '"
+                                    << op.getName() << "' at " << op.getLoc();
+    return failure();
+  }
+  instr.run = handler->second.run;
+  for (Region &region : op.getRegions())
+    if (failed(block(region, instr.regions.emplace_back())))
+      return failure();
+  if (handler->second.prepare)
+    handler->second.prepare(instr);
+  return success();
+}
+
+/// The last operation of `block` that reads or writes `view` or what aliases
+/// it, looking into the regions of the block's operations.
+static Operation *lastUse(Value view, Block &block) {
+  llvm::SetVector<Value> aliases;
+  aliases.insert(view);
+  Operation *last = view.getDefiningOp();
+  for (unsigned i = 0; i < aliases.size(); ++i)
+    for (Operation *user : aliases[i].getUsers()) {
+      Operation *inBlock = block.findAncestorOpInBlock(*user);
+      if (inBlock && last->isBeforeInBlock(inBlock))
+        last = inBlock;
+      for (Value result : user->getResults())
+        if (isa<MemRefType>(result.getType()))
+          aliases.insert(result);
+    }
+  return last;
+}
+
+void Resolver::findViews(Block &block, Code &code) {
+  DenseMap<Operation *, unsigned> order;
+  for (Operation &op : block)
+    order.try_emplace(&op, order.size());
+  for (auto view : block.getOps<memref::ViewOp>()) {
+    Operation *last = lastUse(view, block);
+    Operation *first = last;
+    for (Operation *user : view->getUsers())
+      if (Operation *inBlock = block.findAncestorOpInBlock(*user))
+        if (inBlock->isBeforeInBlock(first))
+          first = inBlock;
+    code.views.push_back({slotOf(view), order[first], order[last]});
+  }
+}
+
+LogicalResult Resolver::block(Region &region, Code &code) {
+  if (region.empty())
+    return success();
+  if (!region.hasOneBlock()) {
+    error = "the interpreter has no branches between blocks";
+    return failure();
+  }
+  Block &block = region.front();
+  for (BlockArgument argument : block.getArguments())
+    code.args.push_back(slotOf(argument));
+  code.instrs.reserve(block.getOperations().size());
+  for (Operation &op : block) {
+    bool isEnd = op.hasTrait<OpTrait::IsTerminator>();
+    Instr &instr = isEnd ? code.end : code.instrs.emplace_back();
+    if (failed(operation(op, instr)))
+      return failure();
+  }
+  findViews(block, code);
+  return success();
+}
+
+llvm::Expected<std::unique_ptr<Function>> mlir::fdpp::resolve(Region &region) {
+  auto function = std::make_unique<Function>();
+  Resolver resolver(*function);
+  if (failed(resolver.block(region, function->body)))
+    return llvm::createStringError(resolver.error);
+  return function;
+}
