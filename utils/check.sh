@@ -11,7 +11,7 @@ step "setting up"
 utils/setup.sh check
 
 step "building (release)"
-cmake --preset release >/dev/null
+cmake --preset release -DFDPP_BUILD_TESTS=ON >/dev/null
 ninja -C build/release all fdpp-tests fdpp-runtime-tests
 
 step "C++ and lit tests"

@@ -13,7 +13,8 @@ step "setting up (packages are listed before they are installed)"
 utils/setup.sh demo
 
 step "building fdpp-compile and fdpp-run"
-[ -f build/release/build.ninja ] || cmake --preset release >/dev/null
+[ -f build/release/build.ninja ] ||
+  cmake --preset release -DFDPP_BUILD_TESTS=OFF >/dev/null
 ninja -C build/release fdpp-compile fdpp-run >&2
 
 model=build/demo/smollm2
