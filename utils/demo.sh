@@ -13,8 +13,10 @@ step "setting up (packages are listed before they are installed)"
 utils/setup.sh demo
 
 step "building fdpp-compile and fdpp-run"
-[ -f build/release/build.ninja ] ||
+if [ ! -f build/release/build.ninja ]; then
+  rm -rf build/release/CMakeCache.txt build/release/CMakeFiles # of a configuration that failed
   cmake --preset release -DFDPP_BUILD_TESTS=OFF >/dev/null
+fi
 ninja -C build/release fdpp-compile fdpp-run >&2
 
 model=build/demo/smollm2
