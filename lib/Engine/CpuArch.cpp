@@ -147,12 +147,6 @@ llvm::Expected<CpuArch> mlir::fdpp::resolveCpuArch(StringRef arch) {
   if (!parsed)
     return parsed.takeError();
   llvm::StringMap<bool> features = featuresOf(*parsed);
-  // Without AVX the linears give other bits on several threads than on one
-  // (docs/roadmap.md), so nobody gets such an engine.
-  if (!features.lookup("avx"))
-    return createStringError("--arch: '" + result.name +
-                             "' has no AVX, which the kernels still need; take "
-                             "x86-64-v3 or newer");
   for (StringRef feature : kKnown)
     if (features.lookup(feature))
       result.features.push_back(feature.str());

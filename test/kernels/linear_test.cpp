@@ -115,6 +115,40 @@ template <class E, int K> void sweep() {
   }
 }
 
+/// Threads pack neighbouring tiles at the same time, so no tile may write into
+/// another: whichever is packed first, the result is the same.
+template <class E, int K> void expect_tiles_apart(int tile) {
+  const int tokens = 3 * tile - 1;
+  std::vector<float> x = random_values<float>(size_t(tokens) * K, K);
+  const ActivationLayout<E> layout{K, tokens, tile};
+  size_t bytes = size_t(linear_scratch_bytes(tokens, K, 1));
+  Scratch rising(bytes), falling(bytes);
+  auto pack = [&](int i, Scratch &to) {
+    int first = i * tile, left = tokens - first;
+    pack_tile<E>(Rows<K>{x.data()}, layout, first, left < tile ? left : tile,
+                 static_cast<activation_t<E> *>(to.data()));
+  };
+  for (int i = 0; i < 3; ++i)
+    pack(i, rising), pack(2 - i, falling);
+  size_t used = size_t(tokens) * activation_steps<E>(K) * 4;
+  EXPECT_EQ(0, __builtin_memcmp(rising.data(), falling.data(), used))
+      << "k " << K << ", tiles of " << tile;
+}
+
+template <int K> void expect_tiles_apart() {
+  for (int tile = 1; tile <= 12; ++tile) {
+    expect_tiles_apart<float, K>(tile);
+    expect_tiles_apart<bf16, K>(tile);
+    expect_tiles_apart<f16, K>(tile);
+  }
+}
+
+TEST(PackTile, WritesNoOther) {
+  expect_tiles_apart<1>(), expect_tiles_apart<17>(), expect_tiles_apart<33>();
+  expect_tiles_apart<64>(), expect_tiles_apart<611>();
+  expect_tiles_apart<2065>();
+}
+
 TEST(Linear, F32) { sweep<float, 33>(); }
 TEST(Linear, Bf16) { sweep<bf16, 33>(), sweep<bf16, 64>(); }
 TEST(Linear, F16) { sweep<f16, 33>(); }

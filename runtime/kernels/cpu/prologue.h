@@ -168,8 +168,8 @@ template <class E> FDPP_INLINE void chunk_bits(f32x16 value, uint32_t *words) {
 }
 
 /// out[step][token] = words[token][step] for `steps` steps of `tokens` tokens.
-/// If `may_overrun`, the caller owns the few words behind the last step and
-/// writes them later.
+/// If `may_overrun`, the caller owns the 8 - tokens words behind the last step
+/// and writes them later.
 FDPP_INLINE void interleave(const uint32_t *words, int row_words, int tokens,
                             int steps, bool may_overrun, uint32_t *out) {
   if (tokens == 1) {
@@ -219,11 +219,13 @@ FDPP_NOINLINE void pack_tile(const Prologue &rows,
       chunk_bits<E>(rows.chunk(first + m, states[m], at, count),
                     chunk + m * words);
     int begin = at / part * part, steps = packed_k<E>(count) / step;
-    bool last = at + lanes >= k || (at + lanes) % part == 0;
+    // Only a whole chunk is sure to be larger than what overruns into it; the
+    // words behind a tile may be another thread's.
+    bool whole_next = at + 2 * lanes <= k && (at + lanes) % part != 0;
     auto *out = reinterpret_cast<uint32_t *>(packed) +
                 layout.offset(begin / k_pack<E>, first) +
                 (at - begin) / step * tokens;
-    interleave(chunk, words, tokens, steps, !last, out);
+    interleave(chunk, words, tokens, steps, whole_next, out);
   });
 }
 
