@@ -66,16 +66,18 @@ void CheckEach::check(ModuleOp module, StringRef pass) {
                            << "' leaves no entry that a script can run";
     return;
   }
-  if (!expected)
-    script = makeScript(options.seed, *vocab, options.sequences);
   InterpreterOptions interpretation;
   interpretation.rounding = options.rounding;
+  if (!expected) {
+    script = makeScript(options.seed, *vocab, options.sequences);
+    tryHoles(module, script, weights, interpretation);
+  }
   auto logits = runScript(module, script, weights, interpretation);
   ++outcome->runs;
   if (!logits) {
     std::string when =
         pass.empty() ? "before the first pass" : ("after '" + pass + "'").str();
-    report(module, pass) << "the model does not run " << when << " (seed "
+    report(module, pass) << "the model fails " << when << " (seed "
                          << options.seed
                          << "): " << llvm::toString(logits.takeError());
     return;

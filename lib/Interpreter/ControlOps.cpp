@@ -62,8 +62,8 @@ static LogicalResult runDispatch(Frame &frame, const Instr &instr) {
   auto op = cast<DispatchOp>(instr.op);
   ArrayRef<int64_t> limits = op.getLimits();
   size_t taken = 0;
-  if (frame.machine.options.everyVariant)
-    taken = frame.machine.turn++ % instr.regions.size();
+  if (frame.machine.variant)
+    taken = *frame.machine.variant % instr.regions.size();
   else
     while (taken < limits.size() && frame.integer(instr.in[0]) > limits[taken])
       ++taken;

@@ -106,7 +106,7 @@ struct FusedLinear {
     ArrayRef<double> w = rounded(mode, weight.dense(b), c);
     if (in.count(Gamma))
       gamma = in.array(Gamma).dense(d);
-    double eps = gamma.empty() ? 0 : toDouble(in.op.getEpsAttr());
+    double eps = gamma.empty() ? 0 : f32Constant(in.op.getEpsAttr());
     std::vector<double> entry(k);
     sums.resize(n);
     for (int64_t r = 0; r < rows; ++r) {

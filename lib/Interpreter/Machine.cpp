@@ -168,6 +168,10 @@ Expected<std::vector<Datum>> Interpreter::call(StringRef name,
   return machine->call(function, arguments);
 }
 
+void Interpreter::chooseVariant(unsigned variant) {
+  machine->variant = variant;
+}
+
 Expected<Array> Interpreter::weight(StringRef name, int64_t layer) {
   auto op = machine->symbols.lookup<WeightOp>(name);
   if (!op)

@@ -83,6 +83,10 @@ void addModelHandlers(HandlerMap &map);
 void addAttentionHandlers(HandlerMap &map);
 void addMaskedAttentionHandlers(HandlerMap &map);
 void addFusedHandlers(HandlerMap &map);
+void addONNXHandlers(HandlerMap &map);
+
+/// The handler of an operator that the evaluator of the onnx dialect knows.
+std::optional<Handler> operatorHandler(Operation &op);
 
 /// Resolves the block of `region`.
 llvm::Expected<std::unique_ptr<Function>> resolve(Region &region);
@@ -111,7 +115,7 @@ public:
   InterpreterOptions options;
   Rounder modeRounder; ///< Of linears' operands and of the cache.
   SymbolTable symbols;
-  unsigned turn = 0; ///< Dispatches so far.
+  std::optional<unsigned> variant; ///< Of every dispatch, if chosen.
   std::string failure;
 
 private:
@@ -202,6 +206,12 @@ struct AttentionRow {
 
 /// A float attribute of a prepared op.
 inline double toDouble(FloatAttr attr) { return attr.getValueAsDouble(); }
+
+/// A constant of the model that engines compute with as f32: the same number in
+/// an attribute, whatever its type, and in emitted code.
+inline double f32Constant(FloatAttr attr) {
+  return static_cast<float>(toDouble(attr));
+}
 
 } // namespace mlir::fdpp
 

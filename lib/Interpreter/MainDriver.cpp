@@ -3,8 +3,8 @@
 //
 // A graph takes [batch, sequence] token ids and the past keys and values, and
 // gives the logits and what the past is next time. Sequences of different
-// lengths run as one batch, with holes that the attention mask excludes, where
-// the graph has such a mask; else each sequence is a batch of its own.
+// lengths run as one batch, with holes that the attention mask hides, or each
+// as a batch of its own.
 //
 //===----------------------------------------------------------------------===//
 #include "Drivers.h"
@@ -59,17 +59,6 @@ std::optional<int64_t> mlir::fdpp::graphVocabulary(ModuleOp module) {
   if (!type || type.getRank() != 3 || type.isDynamicDim(2))
     return std::nullopt;
   return type.getDimSize(2);
-}
-
-/// True if keys can be hidden by the attention mask and by nothing that counts
-/// slots: then holes between a sequence's tokens change nothing.
-static bool allowsHoles(func::FuncOp main) {
-  bool found = false, allowed = true;
-  main.walk([&](MaskedAttentionOp op) {
-    found = true;
-    allowed &= op.getMask().getPadding() && op.getMask().getWindow() == 0;
-  });
-  return found && allowed;
 }
 
 namespace {
@@ -191,11 +180,10 @@ Expected<Logits> mlir::fdpp::runGraph(ModuleOp module, const Script &script,
   Logits logits;
   logits.vocab = *graphVocabulary(module);
   std::vector<std::vector<unsigned>> batches;
-  bool together = allowsHoles(main);
   for (unsigned s = 0; s < script.sequences.size(); ++s) {
     logits.sequences.emplace_back(script.sequences[s].size() * logits.vocab,
                                   kPoison);
-    if (batches.empty() || !together)
+    if (batches.empty() || !script.holes)
       batches.emplace_back();
     batches.back().push_back(s);
   }

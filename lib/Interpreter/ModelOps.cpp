@@ -173,12 +173,6 @@ static LogicalResult runActivation(Frame &frame, const Instr &instr) {
   return unary(frame, instr, [&](double x) { return activate(kind, x); });
 }
 
-/// A constant of the model that engines compute with as f32: the same number in
-/// an attribute and in an epilogue.
-static double f32Constant(FloatAttr attr) {
-  return static_cast<float>(toDouble(attr));
-}
-
 static LogicalResult runScale(Frame &frame, const Instr &instr) {
   double factor = f32Constant(cast<ScaleOp>(instr.op).getFactorAttr());
   return unary(frame, instr, [&](double x) { return factor * x; });
@@ -251,7 +245,7 @@ static LogicalResult runLinear(Frame &frame, const Instr &instr) {
 }
 
 static LogicalResult runRMSNorm(Frame &frame, const Instr &instr) {
-  double eps = toDouble(cast<RMSNormOp>(instr.op).getEpsAttr());
+  double eps = f32Constant(cast<RMSNormOp>(instr.op).getEpsAttr());
   const Array &input = frame.array(instr.in[0]);
   std::vector<double> a, b;
   ArrayRef<double> x = input.dense(a),
@@ -266,7 +260,7 @@ static LogicalResult runRMSNorm(Frame &frame, const Instr &instr) {
 
 static LogicalResult runLayerNorm(Frame &frame, const Instr &instr) {
   Operands<LayerNormOp> in(frame, instr);
-  double eps = toDouble(in.op.getEpsAttr());
+  double eps = f32Constant(in.op.getEpsAttr());
   std::vector<double> a, b, c;
   ArrayRef<double> x = in.array(0).dense(a), gamma = in.array(1).dense(b), beta;
   if (in.count(2))

@@ -20,9 +20,15 @@ static const HandlerMap &handlers() {
     addAttentionHandlers(result);
     addMaskedAttentionHandlers(result);
     addFusedHandlers(result);
+    addONNXHandlers(result);
     return result;
   }();
   return map;
+}
+
+static std::optional<Handler> handlerOf(Operation &op) {
+  auto handler = handlers().find(op.getName().getStringRef());
+  return handler == handlers().end() ? operatorHandler(op) : handler->second;
 }
 
 namespace {
@@ -67,18 +73,18 @@ LogicalResult Resolver::operation(Operation &op, Instr &instr) {
     instr.out.push_back(slotOf(result));
   if (op.hasTrait<OpTrait::IsTerminator>())
     return success();
-  auto handler = handlers().find(op.getName().getStringRef());
-  if (handler == handlers().end()) {
+  std::optional<Handler> handler = handlerOf(op);
+  if (!handler) {
     llvm::raw_string_ostream(error) << "the interpreter does not know '"
                                     << op.getName() << "' at " << op.getLoc();
     return failure();
   }
-  instr.run = handler->second.run;
+  instr.run = handler->run;
   for (Region &region : op.getRegions())
     if (failed(block(region, instr.regions.emplace_back())))
       return failure();
-  if (handler->second.prepare)
-    handler->second.prepare(instr);
+  if (handler->prepare)
+    handler->prepare(instr);
   return success();
 }
 

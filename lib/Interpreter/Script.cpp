@@ -95,6 +95,21 @@ std::optional<int64_t> mlir::fdpp::vocabularyOf(ModuleOp module) {
   return vocab ? vocab : graphVocabulary(module);
 }
 
+void mlir::fdpp::tryHoles(ModuleOp module, Script &script,
+                          WeightSource &weights, InterpreterOptions options) {
+  if (stepVocabulary(module) || !graphVocabulary(module))
+    return;
+  Script batched = script;
+  batched.holes = true;
+  auto expected = runScript(module, script, weights, options);
+  auto actual = runScript(module, batched, weights, options);
+  script.holes =
+      expected && actual &&
+      compare(*expected, *actual, defaultTolerance(options.rounding)).equal;
+  llvm::consumeError(expected.takeError());
+  llvm::consumeError(actual.takeError());
+}
+
 llvm::Expected<Logits> mlir::fdpp::runScript(ModuleOp module,
                                              const Script &script,
                                              WeightSource &weights,

@@ -6,7 +6,9 @@
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringMap.h"
+#include "llvm/Support/FormatVariadic.h"
 
+#include <cmath>
 #include <numeric>
 #include <random>
 
@@ -65,15 +67,23 @@ public:
   StepDriver(ModuleOp module, const Script &script, WeightSource &weights,
              InterpreterOptions options)
       : script(script), interpreter(module, weights, options),
-        entries(entriesOf(module)), engine(script.seed) {}
+        entries(entriesOf(module)), engine(script.seed),
+        tolerance(defaultTolerance(options.rounding)) {
+    module.walk([&](DispatchOp op) {
+      variants = std::max<unsigned>(variants, op.getRegions().size());
+    });
+  }
 
   Expected<Logits> run();
 
 private:
   llvm::Error prepareCache();
   llvm::Error step(ArrayRef<Chunk> planned);
+  llvm::Error runEntries(int64_t tokens, int64_t sequences);
+  llvm::Error runOnce(func::FuncOp entry, int64_t tokens);
   llvm::Error rows(func::FuncOp entry, ArrayRef<int64_t> wanted);
-  func::FuncOp pick(ArrayRef<Chunk> chunks, int64_t decodes);
+  llvm::Error keep(func::FuncOp entry, int64_t token, ArrayRef<double> row);
+  std::vector<func::FuncOp> entriesFor(int64_t sequences);
   Expected<Datum> argument(func::FuncOp entry, unsigned i,
                            ArrayRef<int64_t> wanted);
 
@@ -88,7 +98,10 @@ private:
   std::mt19937_64 engine;
   Logits logits;
   Array cache;
-  int64_t pageTokens = 0, stepsDone = 0;
+  double tolerance;
+  unsigned variants = 1;          ///< Most regions of a dispatch.
+  llvm::StringMap<unsigned> runs; ///< Of each entry.
+  int64_t pageTokens = 0;
   std::vector<std::vector<int64_t>> pagesOf; ///< Page ids of each sequence.
   std::vector<int64_t> done;                 ///< Tokens of each sequence.
 
@@ -127,17 +140,14 @@ llvm::Error StepDriver::prepareCache() {
   return llvm::Error::success();
 }
 
-/// Any entry that may run this step; prefill takes every kind, so it also gets
-/// some of the steps that have an entry of their own.
-func::FuncOp StepDriver::pick(ArrayRef<Chunk> chunks, int64_t decodes) {
-  if (auto it = entries.find("step"); it != entries.end())
-    return it->second;
-  bool anyDecode = decodes > 0;
-  bool allDecode = decodes == static_cast<int64_t>(chunks.size());
-  StringRef kind = allDecode ? "decode" : anyDecode ? "mixed" : "prefill";
-  if (stepsDone % 4 == 3 || !entries.contains(kind))
-    kind = "prefill";
-  return entries.lookup(kind);
+/// Every entry that may run this step.
+std::vector<func::FuncOp> StepDriver::entriesFor(int64_t sequences) {
+  std::vector<func::FuncOp> result;
+  for (StringRef kind : {"step", "prefill", "mixed", "decode"})
+    if (auto it = entries.find(kind); it != entries.end())
+      if (kind != "decode" || decodeSeqs == sequences)
+        result.push_back(it->second);
+  return result;
 }
 
 static bool decodes(Chunk chunk) { return chunk.tokens == 1; }
@@ -177,21 +187,42 @@ llvm::Error StepDriver::step(ArrayRef<Chunk> planned) {
   fields["seq_offsets"] = integers({s + 1}, std::move(offsets));
   fields["context"] = integers({s}, std::move(context));
   fields["pages"] = integers({s, columns}, std::move(pages));
-  func::FuncOp entry = pick(chunks, decodeSeqs);
-  if (!entry)
+  return runEntries(t, s);
+}
+
+/// Runs the step on every entry that takes it, from one state of the cache; the
+/// first time also with every variant. All give the same logits.
+llvm::Error StepDriver::runEntries(int64_t tokens, int64_t sequences) {
+  std::vector<func::FuncOp> runnable = entriesFor(sequences);
+  if (runnable.empty())
     return createStringError("the module has no entry for a step");
-  ++stepsDone;
-  std::vector<int64_t> order(t);
+  Array before = cache;
+  for (func::FuncOp entry : runnable) {
+    unsigned &count = runs[entry.getName()];
+    unsigned end = count == 0 ? variants : count + 1;
+    for (; count < end; ++count) {
+      cache = before.copy();
+      interpreter.chooseVariant(count);
+      if (llvm::Error error = runOnce(entry, tokens))
+        return error;
+    }
+  }
+  return llvm::Error::success();
+}
+
+llvm::Error StepDriver::runOnce(func::FuncOp entry, int64_t tokens) {
+  std::vector<int64_t> order(tokens);
   std::iota(order.begin(), order.end(), 0);
   shuffle(order);
   // A step that gives fewer rows is repeated: it stores the same once more.
-  int64_t most = t;
+  int64_t most = tokens;
   if (auto i = argumentWithRole(entry, "rows"))
     if (auto max = entry.getArgAttrOfType<IntegerAttr>(*i, kMaxAttr))
       most = std::max<int64_t>(1, max.getInt());
-  for (int64_t first = 0; first < t; first += most)
-    if (llvm::Error error = rows(
-            entry, ArrayRef(order).slice(first, std::min(most, t - first))))
+  for (int64_t first = 0; first < tokens; first += most)
+    if (llvm::Error error =
+            rows(entry,
+                 ArrayRef(order).slice(first, std::min(most, tokens - first))))
       return error;
   return llvm::Error::success();
 }
@@ -244,9 +275,33 @@ llvm::Error StepDriver::rows(func::FuncOp entry, ArrayRef<int64_t> wanted) {
   std::vector<double> storage;
   ArrayRef<double> values = given.dense(storage);
   for (auto [r, token] : llvm::enumerate(wanted)) {
-    auto [sequence, position] = places[token];
-    llvm::copy(values.slice(r * logits.vocab, logits.vocab),
-               logits.sequences[sequence].begin() + position * logits.vocab);
+    ArrayRef<double> row = values.slice(r * logits.vocab, logits.vocab);
+    if (llvm::Error error = keep(entry, token, row))
+      return error;
+  }
+  return llvm::Error::success();
+}
+
+/// Keeps the logits of a token, which no other entry may have given otherwise.
+llvm::Error StepDriver::keep(func::FuncOp entry, int64_t token,
+                             ArrayRef<double> row) {
+  auto [sequence, position] = places[token];
+  MutableArrayRef<double> kept(logits.sequences[sequence]);
+  kept = kept.slice(position * logits.vocab, logits.vocab);
+  double largest = 1;
+  for (double value : kept)
+    largest = std::max(largest, std::fabs(value));
+  for (auto [i, value] : llvm::enumerate(row)) {
+    bool isFirst = std::isnan(kept[i]);
+    if (!isFirst && !(std::fabs(value - kept[i]) <= tolerance * largest))
+      return createStringError(
+          "@" + entry.getName() + ", variant " +
+          Twine(runs[entry.getName()] % variants) +
+          llvm::formatv(" gives {0} for token {1} of sequence {2}, position "
+                        "{3}, and another entry or variant {4}",
+                        value, i, sequence, position, kept[i])
+              .str());
+    kept[i] = value;
   }
   return llvm::Error::success();
 }

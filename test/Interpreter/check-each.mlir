@@ -11,7 +11,7 @@
 // FAULT-NOT: error
 // FAULT: error: check-each: 'fdpp-inject-fault' changes the meaning (seed 1): maximum error {{.*}}, first at sequence 0, position 1, token 0: {{.*}} instead of
 // FAULT-NOT: error
-// KIND: error: no fault 'spelling', only eps rotary-halves
+// KIND: error: no fault 'spelling', only mask-causal mask-padding
 // NOTHING: error: has nothing that fault 'bias' could break
 
 module {

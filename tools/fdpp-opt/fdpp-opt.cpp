@@ -11,6 +11,7 @@
 #include "mlir/Support/FileUtilities.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "llvm/Support/CommandLine.h"
+#include "llvm/Support/Format.h"
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
@@ -46,18 +47,30 @@ static mlir::fdpp::CheckOptions checkOptions(llvm::StringRef input) {
   return options;
 }
 
-int main(int argc, char **argv) {
-  llvm::InitLLVM init(argc, argv);
-  mlir::DialectRegistry registry;
-  fdpp::registerAllDialects(registry);
-  fdpp::registerAllPasses();
-  mlir::fdpp::registerTestingPasses();
-  auto [input, output] = mlir::registerAndParseCLIOptions(
-      argc, argv, "FDPP optimizer driver\n", registry);
-  if (!checkEach)
-    return mlir::asMainReturnCode(
-        mlir::MlirOptMain(argc, argv, input, output, registry));
+/// Says on stderr what the checks did; true if they passed.
+static bool
+report(llvm::ArrayRef<std::shared_ptr<mlir::fdpp::CheckOutcome>> outcomes) {
+  unsigned runs = 0;
+  double error = 0;
+  bool failed = false;
+  for (const auto &outcome : outcomes) {
+    runs += outcome->runs;
+    error = std::max(error, outcome->maxError);
+    failed |= outcome->failed;
+  }
+  if (runs == 0) {
+    llvm::errs() << "fdpp-opt: --fdpp-check-each: the module has nothing to "
+                    "run, give one with @main or @step\n";
+    return false;
+  }
+  llvm::errs() << "check-each: " << runs << " scripts, largest difference "
+               << llvm::format("%.3g", error) << "\n";
+  return !failed;
+}
 
+/// MlirOptMain with an interpretation around every pass.
+static int checkedMain(llvm::StringRef input, llvm::StringRef output,
+                       mlir::DialectRegistry &registry) {
   std::string error;
   auto file = mlir::openInputFile(input, &error);
   auto result = file ? mlir::openOutputFile(output, &error) : nullptr;
@@ -76,5 +89,19 @@ int main(int argc, char **argv) {
           mlir::MlirOptMain(result->os(), std::move(file), registry, checked)))
     return 1;
   result->keep();
-  return llvm::any_of(outcomes, [](auto &outcome) { return outcome->failed; });
+  return report(outcomes) ? 0 : 1;
+}
+
+int main(int argc, char **argv) {
+  llvm::InitLLVM init(argc, argv);
+  mlir::DialectRegistry registry;
+  fdpp::registerAllDialects(registry);
+  fdpp::registerAllPasses();
+  mlir::fdpp::registerTestingPasses();
+  auto [input, output] = mlir::registerAndParseCLIOptions(
+      argc, argv, "FDPP optimizer driver\n", registry);
+  if (checkEach)
+    return checkedMain(input, output, registry);
+  return mlir::asMainReturnCode(
+      mlir::MlirOptMain(argc, argv, input, output, registry));
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-//===- Interpreter.h - Executes fdpp IR of any phase ------------*- C++ -*-===//
+//===- Interpreter.h - Executes IR of any phase -----------------*- C++ -*-===//
 //
-// The meaning of every operation from the phase recognised to the phase
-// planned: fdpp ops in all three forms and what they are used with of arith,
+// The meaning of every operation from the phase import to the phase planned:
+// onnx ops, fdpp ops in all three forms and what they are used with of arith,
 // math, tensor, memref, scf, func and bufferization. It is written for clarity
 // and not for speed, shares no code with the kernels and is what passes and
 // kernels are checked against.
@@ -26,9 +26,6 @@ namespace mlir::fdpp {
 
 struct InterpreterOptions {
   RoundingMode rounding = RoundingMode::Exact;
-  /// fdpp.dispatch takes its regions in turn instead of by the range M is in.
-  /// They compute the same, so small scripts reach them all.
-  bool everyVariant = true;
 };
 
 /// What a function takes and gives: a float, an integer or index, or a tensor
@@ -49,6 +46,11 @@ public:
   /// operation that could not be executed and its location.
   llvm::Expected<std::vector<Datum>> call(StringRef function,
                                           ArrayRef<Datum> arguments);
+
+  /// Lets every fdpp.dispatch take region `variant`, modulo their number, from
+  /// now on, instead of the one whose range M is in. They must compute the
+  /// same, and small scripts reach them all.
+  void chooseVariant(unsigned variant);
 
   /// The logical elements of a weight's layer, as linear ops read them.
   llvm::Expected<Array> weight(StringRef name, int64_t layer);

@@ -29,6 +29,9 @@ struct Script {
   std::vector<std::vector<int32_t>> sequences; ///< Token ids.
   std::vector<std::vector<Chunk>> steps;
   uint64_t seed = 0; ///< Of the order of pages and of wanted rows.
+  /// A graph runs all sequences as one batch, with holes that its attention
+  /// mask hides; otherwise each sequence is a batch of its own.
+  bool holes = false;
 };
 
 /// A script with this many sequences of 1 to `longest` random tokens below
@@ -65,6 +68,11 @@ double defaultTolerance(RoundingMode mode);
 /// The number of logits a row of the model has; nullopt for a module without
 /// anything that a script can run.
 std::optional<int64_t> vocabularyOf(ModuleOp module);
+
+/// Lets the script have holes if the module is a graph that gives the same
+/// logits with them. (Not with a window that counts slots, or without a mask.)
+void tryHoles(ModuleOp module, Script &script, WeightSource &weights,
+              InterpreterOptions options = {});
 
 /// Runs the script. The error is one line.
 llvm::Expected<Logits> runScript(ModuleOp module, const Script &script,

@@ -6,12 +6,25 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/OwningOpRef.h"
 
+#include <memory>
+
+namespace mlir {
+class Pass;
+} // namespace mlir
+
 namespace mlir::fdpp {
 
 /// Fills `module` with weights and a @step as the raised phase has it: a Llama-
 /// like model whose sizes and structure are functions of the seed. Its weights
 /// are inline and large enough for every part to matter.
 void buildRandomModel(ModuleOp module, uint64_t seed);
+
+/// The kinds of faults that can be injected.
+SmallVector<StringRef> faultNames();
+
+/// A pass that makes a mistake of this kind in the last operation it can be
+/// made in. It fails, with an error, in a model that has none.
+std::unique_ptr<Pass> createInjectFaultPass(StringRef kind);
 
 /// Registers --fdpp-make-random-model, which calls it, and --fdpp-inject-fault,
 /// which makes a model compute something else, in ways that compilers do.
