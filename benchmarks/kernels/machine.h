@@ -7,7 +7,7 @@
 #define FDPP_BENCHMARKS_KERNELS_MACHINE_H
 
 #include "kernels/cpu/team.h"
-#include "kernels/cpu/vector.h"
+#include "kernels/cpu/tile.h"
 
 #include <algorithm>
 #include <chrono>
@@ -92,22 +92,26 @@ template <class Body> double fastest(int threads, int repeats, Body body) {
   return best;
 }
 
-/// Bytes a second of a read-only sum. One sample reads a window of 16 MiB, the
-/// next one the following window: as long as the kernels' samples are, and
-/// never cached.
-inline double read_ceiling(int threads, Buffer<float> &buffer) {
-  constexpr int chunk = 4 * cpu::lanes, window = 1 << 22;
+/// Bytes a second of a read-only sum, the better of one and of four streams a
+/// thread. One sample reads a window of 16 MiB, the next one the following
+/// window: as long as the kernels' samples are, and never cached.
+template <int Streams> double read_streams(int threads, Buffer<float> &buffer) {
+  constexpr int window = 1 << 22, line = cpu::lanes;
   int windows = int(buffer.size() / window);
   double seconds = fastest(threads, windows, [&](cpu::Team &team, int repeat) {
     const float *from = buffer.data() + int64_t(repeat % windows) * window;
-    cpu::Range mine = team.share(window / chunk);
+    // Stretches of 16 KiB a stream, one after another.
+    constexpr int stretch = 256 * line, step = Streams * stretch;
+    cpu::Range mine = team.share(window / step);
     cpu::f32x16 sums[4] = {};
     for (int64_t i = mine.begin; i < mine.end; ++i)
-      for (int j = 0; j < 4; ++j) {
-        const float *at = from + i * chunk + j * cpu::lanes;
-        __builtin_prefetch(at + 512);
-        sums[j] += cpu::load(at);
-      }
+      for (int j = 0; j < stretch; j += line * 4 / Streams)
+        for (int s = 0; s < 4; ++s) {
+          const float *at =
+              from + i * step + s % Streams * stretch + j + s / Streams * line;
+          __builtin_prefetch(at + 1024 / Streams);
+          sums[s] += cpu::load(at);
+        }
     volatile float keep =
         cpu::reduce_add(sums[0] + sums[1] + sums[2] + sums[3]);
     (void)keep;
@@ -115,9 +119,14 @@ inline double read_ceiling(int threads, Buffer<float> &buffer) {
   return double(window) * 4 / seconds;
 }
 
+inline double read_ceiling(int threads, Buffer<float> &buffer) {
+  return std::max(read_streams<1>(threads, buffer),
+                  read_streams<4>(threads, buffer));
+}
+
 /// Floating-point operations a second of independent FMA chains in registers.
 inline double fma_peak(int threads) {
-  constexpr int rounds = 1000000, chains = cpu::max_accumulators;
+  constexpr int rounds = 1000000, chains = cpu::fits(12, 1) ? 12 : 6;
   double seconds = fastest(threads, 40, [&](cpu::Team &, int) {
     cpu::f32x16 sums[chains] = {};
     cpu::f32x16 a = cpu::splat(1.0f), b = cpu::splat(1e-9f);
@@ -139,7 +148,7 @@ inline double fma_peak(int threads) {
 #ifdef __AVX512BF16__
 /// The same of bf16 dot products.
 inline double dot_peak(int threads) {
-  constexpr int rounds = 1000000, chains = cpu::max_accumulators;
+  constexpr int rounds = 1000000, chains = cpu::fits(12, 1) ? 12 : 6;
   double seconds = fastest(threads, 40, [&](cpu::Team &, int) {
     cpu::f32x16 sums[chains] = {};
     cpu::u32x16 a = cpu::u32x16(0x3f803f80u);

@@ -36,6 +36,7 @@ private:
   llvm::Error lower();
   llvm::Error emitText();
   llvm::Expected<CompileResult> writeFolder();
+  ::fdpp::PhaseOptions phaseOptions() const;
   std::vector<std::string> describeCommand() const;
   llvm::Expected<std::string> computeKey() const;
   void setAttributes();
@@ -88,6 +89,13 @@ llvm::Error Compilation::prepare() {
   if (request.modelFolder.empty())
     request.modelFolder = ".";
   return llvm::Error::success();
+}
+
+/// The command's choices, and what follows from its --arch.
+::fdpp::PhaseOptions Compilation::phaseOptions() const {
+  ::fdpp::PhaseOptions phases = options.phases;
+  phases.tileTokens = request.arch.tileTokens();
+  return phases;
 }
 
 std::vector<std::string> Compilation::describeCommand() const {
@@ -203,7 +211,7 @@ llvm::Error Compilation::lower() {
              static_cast<int>(Phase::Emittable));
     PassManager passes(&context);
     passes.enableCrashReproducerGeneration(reproducer);
-    ::fdpp::addPassesTo(phase, options.phases, passes);
+    ::fdpp::addPassesTo(phase, phaseOptions(), passes);
     if (failed(passes.run(*module)))
       return passError(phase, errors, reproducer);
   }

@@ -134,6 +134,12 @@ static std::string describeHost() {
   return arch;
 }
 
+int64_t CpuArch::tileTokens() const {
+  if (llvm::is_contained(features, "avx512f"))
+    return 12;
+  return llvm::is_contained(features, "avx") ? 6 : 2;
+}
+
 llvm::Expected<CpuArch> mlir::fdpp::resolveCpuArch(StringRef arch) {
   if (!llvm::Triple(llvm::sys::getProcessTriple()).isX86())
     return createStringError("--target=cpu: engines can only be compiled for "

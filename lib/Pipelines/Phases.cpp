@@ -125,7 +125,8 @@ static void addFusedPasses(const PhaseOptions &options, OpPassManager &passes) {
   passes.addPass(createCanonicalizerPass());
 }
 
-static void addPlannedPasses(OpPassManager &passes) {
+static void addPlannedPasses(const PhaseOptions &options,
+                             OpPassManager &passes) {
   // Captured by two regions, a tensor.empty would be hoisted and shared.
   passes.addPass(bufferization::createEmptyTensorToAllocTensorPass());
   passes.addPass(createFDPPBufferize());
@@ -134,7 +135,9 @@ static void addPlannedPasses(OpPassManager &passes) {
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createFDPPDropReturnedArguments());
   passes.addPass(createFDPPPackWeights());
-  passes.addPass(createFDPPChooseVariants());
+  FDPPChooseVariantsOptions variants;
+  variants.tileTokens = options.tileTokens;
+  passes.addPass(createFDPPChooseVariants(variants));
   passes.addPass(createFDPPPlaceArena());
   passes.addPass(createCSEPass());
   passes.addPass(createCanonicalizerPass());
@@ -160,7 +163,7 @@ auto ::fdpp::addPassesTo(Phase phase, const PhaseOptions &options,
     addFusedPasses(options, passes);
     break;
   case Phase::Planned:
-    addPlannedPasses(passes);
+    addPlannedPasses(options, passes);
     break;
   case Phase::Emittable:
     passes.addPass(createFDPPNameForEmission());
@@ -192,10 +195,14 @@ struct PipelineOptions : public PassPipelineOptions<PipelineOptions> {
       *this, "decode-tokens",
       llvm::cl::desc("Tokens a sequence may bring to @decode"),
       llvm::cl::init(defaults.decodeTokens)};
+  Option<int64_t> tileTokens{
+      *this, "tile-tokens",
+      llvm::cl::desc("Tokens the target's widest register tile holds"),
+      llvm::cl::init(defaults.tileTokens)};
 
   PhaseOptions get() const {
-    return {dtype,     maxContext,   pageTokens,
-            maxTokens, maxSequences, decodeTokens};
+    return {dtype,        maxContext,   pageTokens, maxTokens,
+            maxSequences, decodeTokens, tileTokens};
   }
 };
 } // namespace

@@ -8,6 +8,7 @@
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,10 @@ struct CpuArch {
   std::string name;
   std::vector<std::string> features;
   std::vector<std::string> flags; // for clang
+
+  /// Tokens that the widest register tile of its kernels holds: widest_tile of
+  /// runtime/kernels/cpu/tile.h.
+  int64_t tileTokens() const;
 };
 
 /// Reads `CPU[+FEATURE|+noFEATURE]...`; CPU is `native`, a level such as

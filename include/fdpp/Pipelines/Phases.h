@@ -54,6 +54,7 @@ struct PhaseOptions {
   int64_t maxTokens = 512;    // tokens of a step
   int64_t maxSequences = 64;  // sequences of a step
   int64_t decodeTokens = 1;   // tokens a sequence may bring to @decode
+  int64_t tileTokens = 6;     // tokens the target's widest register tile holds
 };
 
 /// Adds the passes that lead from the phase before `phase` to it, and the check

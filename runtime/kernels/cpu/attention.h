@@ -43,8 +43,7 @@ public:
   static constexpr int dims = cache_dims(HeadDim);
   static constexpr int padded_dims = panels_of(dims) * lanes;
   static constexpr int max_rows = 24;
-  static constexpr int tile_rows =
-      max_accumulators > 12 ? 12 : max_accumulators;
+  static constexpr int tile_rows = widest_tile;
 
   int rows = 0;
   float maximum[max_rows];

@@ -30,9 +30,9 @@
 
 namespace fdpp::cpu {
 
-/// A variant: how many tokens a register tile holds and how far ahead of use,
-/// in bytes, the weight stream is prefetched (0: not at all).
-template <int Tokens, int Prefetch = 1024> struct Variant {
+/// A variant: how many tokens a register tile holds (16 at most) and how many
+/// bytes of weights are on their way to a lone tile.
+template <int Tokens, int Prefetch = 4096> struct Variant {
   static constexpr int tokens = Tokens;
   static constexpr int prefetch = Prefetch;
 };
@@ -40,14 +40,12 @@ template <int Tokens, int Prefetch = 1024> struct Variant {
 /// One token; the whole of the registers goes to panels in flight.
 using Gemv = Variant<1>;
 /// A few tokens up to a prefill.
-inline constexpr int widest_tile =
-    max_accumulators > 12 ? 12 : max_accumulators;
 using Flat = Variant<widest_tile>;
-using Prefill = Variant<widest_tile, 0>;
+using Prefill = Variant<widest_tile>;
 
-/// Panels that one token tile streams through together, and panels whose parts
-/// (cached_packs) a block of tokens keeps in L1.
-inline constexpr int stream_panels = 4, block_panels = 2;
+/// Panels whose parts (cached_packs) a block of tokens keeps in L1, and the
+/// most that one tile streams through together.
+inline constexpr int block_panels = 2, stream_panels = 4;
 /// Most tokens of a block; their results wait on the stack for the epilogue.
 template <class V>
 inline constexpr int block_tokens = 96 / V::tokens * V::tokens;
@@ -57,13 +55,20 @@ inline constexpr int out_values =
                  ? stream_panels * V::tokens
                  : block_panels * block_tokens<V>);
 
+/// What to fetch while a tile runs: for its pack s of panel r the line at
+/// from + r * (bytes of a panel) + s * stride.
+struct Prefetch {
+  const char *from;
+  int64_t stride;
+};
+
 /// Results of `Panels` panels for `Tokens` tokens over `packs` packs of k:
 /// out[panel][token][16], added to what is there if `resume`. Out of line and
-/// free of the epilogue, so that an engine holds one copy per tile shape.
-template <class E, int Panels, int Tokens, int Prefetch>
+/// free of the epilogue, so that an engine holds one copy per shape.
+template <class E, int Panels, int Tokens>
 FDPP_NOINLINE void tile(const E *weights, int64_t panel,
                         const activation_t<E> *tokens, int packs, bool resume,
-                        float *out) {
+                        Prefetch prefetch, float *out) {
   constexpr int pack_elements = panel_rows * k_pack<E>;
   Accumulators<Panels, Tokens> acc;
 #pragma clang loop unroll(full)
@@ -75,13 +80,11 @@ FDPP_NOINLINE void tile(const E *weights, int64_t panel,
       acc, packs, WeightView<E>{weights, pack_elements, panel},
       [&](int64_t step, int m)
           FDPP_INLINE_LAMBDA { return tokens[step * Tokens + m]; },
-      [&](int64_t s) FDPP_INLINE_LAMBDA {
-        if constexpr (Prefetch != 0)
+      [&](int64_t) FDPP_INLINE_LAMBDA {
 #pragma clang loop unroll(full)
-          for (int r = 0; r < Panels; ++r)
-            __builtin_prefetch(
-                (const char *)(weights + r * panel + s * pack_elements) +
-                Prefetch);
+        for (int r = 0; r < Panels; ++r)
+          __builtin_prefetch(prefetch.from + r * panel * int64_t(sizeof(E)));
+        prefetch.from += prefetch.stride;
       });
 #pragma clang loop unroll(full)
   for (int r = 0; r < Panels; ++r)
@@ -92,43 +95,82 @@ FDPP_NOINLINE void tile(const E *weights, int64_t panel,
 
 /// One tile of `Tokens` tokens for `panels` panels, as many at a time as
 /// registers hold.
-template <class E, int Tokens, int Prefetch>
+template <class E, int Tokens>
 FDPP_INLINE void tiles(const E *weights, int64_t panel,
                        const activation_t<E> *tokens, int packs, bool resume,
-                       int panels, float *out) {
+                       Prefetch prefetch, int panels, float *out) {
   constexpr int most = panels_for(Tokens);
+  const int64_t bytes = panel * int64_t(sizeof(E));
   for (; panels >= most; panels -= most) {
-    tile<E, most, Tokens, Prefetch>(weights, panel, tokens, packs, resume, out);
+    tile<E, most, Tokens>(weights, panel, tokens, packs, resume, prefetch, out);
     weights += most * panel;
+    prefetch.from += most * bytes;
     out += most * Tokens * lanes;
   }
   for (; panels > 0; --panels) {
-    tile<E, 1, Tokens, Prefetch>(weights, panel, tokens, packs, resume, out);
+    tile<E, 1, Tokens>(weights, panel, tokens, packs, resume, prefetch, out);
     weights += panel;
+    prefetch.from += bytes;
     out += Tokens * lanes;
   }
 }
 
-/// The product of `panels` panels with `tokens` tokens, tile after tile:
-/// out[tile][panel][token of the tile][16]. One function for all linears.
-template <class V, class E>
+/// out[panel][token][16] of one tile, the weights streaming by once. `ahead`
+/// bytes are kept on their way; at the end of the panels, those of the panels
+/// that come next.
+template <class E, int Tile>
+FDPP_NOINLINE void stream(const E *weights, const activation_t<E> *packed,
+                          int k, int tokens, int panels, int ahead,
+                          float *out) {
+  constexpr int64_t pack_bytes = panel_rows * k_pack<E> * sizeof(E);
+  const int64_t panel = packed_elements<E>(1, k);
+  const int packs = packed_k<E>(k) / k_pack<E>;
+  with_constant<Tile>(tokens, [&](auto m) FDPP_INLINE_LAMBDA {
+    constexpr int together = panels_for(m());
+    int tail = int(ahead / together / pack_bytes);
+    tail = tail < packs ? tail : packs;
+    Prefetch prefetch{(const char *)weights + tail * pack_bytes, pack_bytes};
+    if (tail < packs)
+      tiles<E, m()>(weights, panel, packed, packs - tail, false, prefetch,
+                    panels, out);
+    int done = packs - tail;
+    prefetch.from = (const char *)(weights + together * panel);
+    tiles<E, m()>(weights + done * panel_rows * k_pack<E>, panel,
+                  packed +
+                      int64_t(done) * k_pack<E> / Activation<E>::k_step * m(),
+                  tail, done != 0, prefetch, panels, out);
+  });
+}
+
+/// out[tile][panel][token of the tile][16] of a block of tokens: part after
+/// part of the inner dimension, all tiles over a part of the panels that stays
+/// in L1. Each tile fetches its fraction of the next part, so that memory works
+/// all the while.
+template <class E, int Tile>
 FDPP_NOINLINE void product(const E *weights, const activation_t<E> *packed,
                            const ActivationLayout<E> &layout, Range tokens,
                            int panels, float *out) {
+  constexpr int pack_elements = panel_rows * k_pack<E>;
   const int64_t panel = packed_elements<E>(1, layout.k);
   const int packs = packed_k<E>(layout.k) / k_pack<E>, cut = layout.cut();
+  const int count = (tokens.end - tokens.begin + Tile - 1) / Tile;
+  const int64_t stride = (pack_elements * sizeof(E) + count - 1) / count;
   for (int begin = 0; begin < packs; begin += cut) {
-    const E *from = weights + int64_t(begin) * panel_rows * k_pack<E>;
     int size = packs - begin < cut ? packs - begin : cut;
-    for (int first = tokens.begin; first < tokens.end; first += V::tokens) {
+    const E *from = weights + int64_t(begin) * pack_elements;
+    const E *next = from + int64_t(size) * pack_elements;
+    if (begin + size == packs)
+      next = weights + panels * panel;
+    Prefetch prefetch{(const char *)next, stride};
+    for (int first = tokens.begin; first < tokens.end; first += Tile) {
       int left = tokens.end - first;
-      int count = left < V::tokens ? left : V::tokens;
-      const activation_t<E> *x = packed + layout.offset(begin, first);
-      float *to = out + int64_t(first - tokens.begin) * panels * lanes;
-      with_constant<V::tokens>(count, [&](auto m) FDPP_INLINE_LAMBDA {
-        tiles<E, m(), V::prefetch>(from, panel, x, size, begin != 0, panels,
-                                   to);
-      });
+      with_constant<Tile>(
+          left < Tile ? left : Tile, [&](auto m) FDPP_INLINE_LAMBDA {
+            tiles<E, m()>(from, panel, packed + layout.offset(begin, first),
+                          size, begin != 0, prefetch, panels,
+                          out + int64_t(first - tokens.begin) * panels * lanes);
+          });
+      prefetch.from += size * stride;
     }
   }
 }
@@ -157,13 +199,19 @@ FDPP_INLINE void run_units(const E *weights, const activation_t<E> *packed,
                            Range range, const Epilogue &epilogue) {
   constexpr int per_unit = panels_per_unit(Epilogue::partner);
   const int count = tokens.end - tokens.begin;
-  const int panels = count <= V::tokens ? stream_panels : block_panels;
-  const int group = panels / per_unit;
+  const bool alone = layout.tokens <= V::tokens;
+  const int panels = alone ? panels_for(count) : block_panels;
+  const int group = panels > per_unit ? panels / per_unit : 1;
   alignas(64) float out[out_values<V>];
   for (int unit = range.begin; unit < range.end; unit += group) {
     int units = range.end - unit < group ? range.end - unit : group;
-    product<V, E>(weights + packed_elements<E>(unit * per_unit, layout.k),
-                  packed, layout, tokens, units * per_unit, out);
+    const E *from = weights + packed_elements<E>(unit * per_unit, layout.k);
+    if (alone)
+      stream<E, V::tokens>(from, packed, layout.k, count, units * per_unit,
+                           V::prefetch, out);
+    else
+      product<E, V::tokens>(from, packed, layout, tokens, units * per_unit,
+                            out);
     for (int row = 0; row < count; row += V::tokens) {
       int tile = count - row < V::tokens ? count - row : V::tokens;
       run_epilogue(epilogue, unit, units, tokens.begin + row, tile,

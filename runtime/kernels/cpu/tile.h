@@ -119,7 +119,7 @@ FDPP_INLINE void multiply(Accumulators<Panels, Tokens> &acc, int packs,
   // relate to the first: kept over the even half, the pairs would need more
   // registers than AVX2 has, and loads are cheaper than spills.
   int64_t again = 0;
-  if constexpr (max_accumulators < 24)
+  if constexpr (vector_registers < 32)
     __asm__("" : "+r"(again));
   for (int64_t s = 0; s < packs; ++s, from += weights.step) {
     each(s);
@@ -138,13 +138,20 @@ FDPP_INLINE void multiply(Accumulators<Panels, Tokens> &acc, int packs,
 }
 #endif
 
-/// The most panels that go with `tokens` tokens: the accumulators fit, and
-/// between two and four panels there is room for their weights as well.
-constexpr int panels_for(int tokens) {
-  if (4 * tokens <= max_accumulators)
-    return 4;
-  return 2 * tokens + 1 <= max_accumulators ? 2 : 1;
+/// True if a tile's accumulators, its weights and one broadcast token fit in
+/// the registers. With one token a weight is used up as soon as it is loaded.
+constexpr bool fits(int panels, int tokens) {
+  int weights = tokens == 1 ? 1 : panels;
+  return (panels * tokens + weights) * vector_parts + 1 <= vector_registers;
 }
+
+/// The panels that go with `tokens` tokens: even, or one.
+constexpr int panels_for(int tokens) {
+  return fits(4, tokens) ? 4 : fits(2, tokens) ? 2 : 1;
+}
+
+/// The tile of choice for many tokens.
+inline constexpr int widest_tile = fits(2, 12) ? 12 : fits(1, 6) ? 6 : 2;
 
 /// Calls run(std::integral_constant<int, tokens>) for 1 <= tokens <= Most.
 template <int Most, class Run>

@@ -40,14 +40,15 @@ using i32x16 = int32_t __attribute__((ext_vector_type(16)));
 using u32x16 = uint32_t __attribute__((ext_vector_type(16)));
 using u16x16 = uint16_t __attribute__((ext_vector_type(16)));
 
+/// Vector registers, and how many of them hold 16 lanes.
 #if defined(__AVX512F__)
-/// Accumulators of 16 lanes that a tile may hold without spilling, beside the
-/// weights and the broadcast token.
-inline constexpr int max_accumulators = 24;
-#elif defined(__AVX__) || defined(__aarch64__)
-inline constexpr int max_accumulators = 6;
+inline constexpr int vector_registers = 32, vector_parts = 1;
+#elif defined(__AVX__)
+inline constexpr int vector_registers = 16, vector_parts = 2;
+#elif defined(__aarch64__)
+inline constexpr int vector_registers = 32, vector_parts = 4;
 #else
-inline constexpr int max_accumulators = 2;
+inline constexpr int vector_registers = 16, vector_parts = 4;
 #endif
 
 #ifdef __AVX512BF16__

@@ -28,7 +28,7 @@
 // CHECK: embed<Table::packed, 32>(team, step.num_tokens, step.tokens, weights.embed, hidden);
 // CHECK: for (int layer = 0; layer < 2; ++layer) {
 // CHECK-NEXT: if (step.num_tokens <= 1) {
-// CHECK-NEXT: linear<Variant<1, 1024>>(team, step.num_tokens,
+// CHECK-NEXT: linear<Variant<1, 4096>>(team, step.num_tokens,
 // CHECK-NEXT: RmsNorm<32>{hidden, weights.attn_norm + layer * 32l, 1e-05f},
 // CHECK-NEXT: weights.qkv + layer * 3584l, step.scratch,
 // CHECK-NEXT: StoreRotated{query, cos, sin},

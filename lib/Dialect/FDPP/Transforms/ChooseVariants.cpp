@@ -50,15 +50,21 @@ struct ChooseVariantsPass
     return std::max<int64_t>(2, std::llround(flops * bytes / (2 * bandwidth)));
   }
 
-  /// Variants for M in [1, most], by increasing limit.
+  /// Bytes of weights that a lone register tile keeps on their way.
+  static constexpr int64_t kInFlight = 4096;
+
+  /// Variants for M in [1, most], by increasing limit. What fits one register
+  /// tile streams the weights whatever the roofline says; with more tiles the
+  /// kernel spreads the fetching over them.
   SmallVector<Choice> choose(FusedLinearOp op, int64_t most) const {
     auto make = [&](VariantKind kind, int64_t tokens, int64_t prefetch) {
       return VariantAttr::get(op.getContext(), kind, 1, tokens, prefetch);
     };
-    SmallVector<Choice> choices{{make(VariantKind::Gemv, 1, 1024), 1}};
+    int64_t flat = std::max<int64_t>(tileTokens, ridge(op));
+    SmallVector<Choice> choices{{make(VariantKind::Gemv, 1, kInFlight), 1}};
     if (most > 1)
-      choices.push_back({make(VariantKind::Flat, tileTokens, 1024), ridge(op)});
-    if (most > ridge(op))
+      choices.push_back({make(VariantKind::Flat, tileTokens, kInFlight), flat});
+    if (most > flat)
       choices.push_back({make(VariantKind::Large, tileTokens, 0), 0});
     choices.back().limit = 0;
     return choices;

@@ -10,8 +10,8 @@ fdpp.weight @w [#fdpp.seeded<1>] : tensor<16x8xf32>
 func.func @prefill(%tokens: memref<?xi32> {fdpp.role = "tokens", fdpp.max = 512 : i64}, %x: memref<?x8xf32>, %y: memref<?x16xf32>) attributes {fdpp.entry = "prefill"} {
   // CHECK: %[[M:.*]] = memref.dim %{{.*}} : memref<?x8xf32>
   // CHECK: fdpp.dispatch %[[M]] limits [1, 20]
-  // CHECK: variant <gemv, panels = 1, tokens = 1, prefetch = 1024>
-  // CHECK: variant <flat, panels = 1, tokens = 6, prefetch = 1024>
+  // CHECK: variant <gemv, panels = 1, tokens = 1, prefetch = 4096>
+  // CHECK: variant <flat, panels = 1, tokens = 6, prefetch = 4096>
   // CHECK: variant <large, panels = 1, tokens = 6, prefetch = 0>
   %w = fdpp.weight_at @w : memref<16x8xf32>
   fdpp.fused_linear %x, %w outs(%y) segments [#fdpp.segment<columns = 16, dest = 0>] ({
