@@ -119,6 +119,9 @@ TEST_F(ToolsTest, TokensGoInAndIdsComeOutWithoutATokenizer) {
     ids += (ids.empty() ? "" : ",") + std::to_string(id);
   EXPECT_EQ(outcome.out, ids + "\n");
   EXPECT_EQ(outcome.err, "next: fdpp-bench " + dir() + "\n");
+  // The next command comes last also where both streams are one.
+  Outcome both = run(dir() + " --tokens 1,2,3 -n 5 2>&1");
+  EXPECT_EQ(both.out, outcome.out + outcome.err);
 }
 
 TEST_F(ToolsTest, EveryWayToGiveAPromptIsTheSame) {
@@ -236,12 +239,21 @@ TEST_F(ToolsTest, StatsAndPlanAndDevices) {
   EXPECT_THAT(plan.out, HasSubstr("16 bytes a token"));
   EXPECT_THAT(plan.out, HasSubstr("1 sequence of 64 tokens"));
   EXPECT_THAT(plan.err, testing::StartsWith("next: fdpp-run"));
+  EXPECT_THAT(plan.out, HasSubstr("toy (toy, 2 layers), cpu toy"));
   json numbers = json::parse(run(dir() + " --plan --json -c 32").out);
   EXPECT_EQ(numbers["cache_bytes"], 8 * 2 * 32);
   json device = json::parse(run("--list-devices --json").out);
   EXPECT_EQ(device["kind"], "cpu");
   EXPECT_GE(device["default_threads"], 1);
   EXPECT_THAT(run("--list-devices").out, testing::StartsWith("0: cpu, "));
+}
+
+TEST_F(ToolsTest, ThePlanOfAnUnnamedEngineNamesItsFolder) {
+  engine.manifest["model"].erase("name");
+  engine.manifest["model"].erase("family");
+  engine.write();
+  EXPECT_THAT(run(dir() + " --plan").out,
+              HasSubstr(dir() + " (2 layers), cpu toy"));
 }
 
 TEST_F(ToolsTest, VerifyFindsChangedWeights) {

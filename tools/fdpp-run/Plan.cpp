@@ -78,9 +78,10 @@ int showPlan(const RunOptions &options, const Engine &engine) {
     std::printf("%s\n", planAsJson(plan).c_str());
     return 0;
   }
-  row("engine", std::string(info.name) + " (" + info.family + ", " +
-                    plural(info.layers, "layer") + "), " + info.target + " " +
-                    info.arch);
+  std::string what = *info.family ? std::string(info.family) + ", " : "";
+  row("engine", (*info.name ? std::string(info.name) : options.folder) + " (" +
+                    what + plural(info.layers, "layer") + "), " + info.target +
+                    " " + info.arch);
   row("weights", size(plan.weight_bytes) + ", mapped from the file");
   row("workspace",
       size(plan.workspace_bytes) + " for " + plural(plan.threads, "thread"));

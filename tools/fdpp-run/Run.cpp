@@ -184,6 +184,7 @@ int runPrompts(const RunOptions &options, const Engine &engine,
     printJson(run, items, stats);
   else
     printText(run, info);
+  std::fflush(stdout); // what goes to stderr comes after the results
   if (interrupted())
     return kInterrupted;
   if (options.stats)
