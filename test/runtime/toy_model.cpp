@@ -6,11 +6,18 @@
 #include "ToyFormula.h"
 
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <new>
 #include <sched.h>
+#include <thread>
+
+/// How long a step takes at least, for tests that watch a model answer.
+#ifndef TOY_STEP_MS
+#define TOY_STEP_MS 0
+#endif
 
 #ifndef TOY_ABI
 #define TOY_ABI FDPP_STEP_ABI_VERSION
@@ -146,6 +153,7 @@ int32_t step(fdpp_model *model, fdpp_step *s) {
     return s->status = FDPP_STATUS_INVALID;
   }
   Work work{*model, *s};
+  std::this_thread::sleep_for(std::chrono::milliseconds(TOY_STEP_MS));
   new (s->workspace) std::atomic<int32_t>(0);
   s->executor->parallel(s->executor->self, append, &work);
   s->executor->parallel(s->executor->self, head, &work);
