@@ -37,10 +37,14 @@ SmallVector<int64_t> mlir::fdpp::getStoredShape(WeightOp weight) {
   return {rows / panel, groups, panel, interleave};
 }
 
+int64_t mlir::fdpp::getStoredLayerElements(WeightOp weight) {
+  return ShapedType::getNumElements(getStoredShape(weight));
+}
+
 int64_t mlir::fdpp::getStoredLayerBytes(WeightOp weight) {
   const StoredType *type =
       getStoredType(weight.getTensorType().getElementType());
-  return ShapedType::getNumElements(getStoredShape(weight)) * type->bytes;
+  return getStoredLayerElements(weight) * type->bytes;
 }
 
 SmallVector<WeightOp> mlir::fdpp::getStoredWeights(ModuleOp module) {

@@ -29,6 +29,9 @@ const StoredType *getStoredType(Type element);
 /// `[rows / panel][K / interleave][panel][interleave]`.
 SmallVector<int64_t> getStoredShape(WeightOp weight);
 
+/// Elements of one layer as stored, padding included.
+int64_t getStoredLayerElements(WeightOp weight);
+
 /// Bytes of one layer; a bank holds its layers one after another. The element
 /// type must be storable.
 int64_t getStoredLayerBytes(WeightOp weight);

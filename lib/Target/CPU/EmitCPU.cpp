@@ -3,8 +3,8 @@
 #include "fdpp/Target/CPU/EmitCPU.h"
 
 #include "EntryPrinter.h"
+#include "fdpp/Engine/ModelInfo.h"
 #include "fdpp/Target/Common/EpiloguePrinter.h"
-#include "kernels/common/cache_layout.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/ADT/StringSet.h"
@@ -15,86 +15,30 @@ using ::fdpp::elementType;
 
 namespace {
 
-StringRef dtypeName(Type type) {
-  if (type.isBF16())
-    return "FDPP_BF16";
-  if (type.isF16())
-    return "FDPP_F16";
-  return type.isF32() ? "FDPP_F32" : "FDPP_I32";
-}
-
 class ModulePrinter {
 public:
-  ModulePrinter(ModuleOp module, raw_ostream &os) : module(module), os(os) {
-    for (auto func : module.getOps<func::FuncOp>())
-      if (func->hasAttr(kEntryAttr))
-        entries.push_back(func);
-    module.walk([&](WeightAtOp at) {
-      if (at->getParentOfType<func::FuncOp>())
-        used.insert(at.getWeight());
-    });
-    for (auto weight : module.getOps<WeightOp>())
-      if (used.contains(weight.getSymName()))
-        weights.push_back(weight);
-  }
+  ModulePrinter(ModuleOp module, const ModelInfo &info, raw_ostream &os)
+      : module(module), info(info), os(os) {}
 
-  LogicalResult print() {
-    model = module->getAttrOfType<ModelAttr>(kModelAttr);
-    if (!model)
-      return module.emitError("has no 'fdpp.model' attribute");
-    if (entries.empty())
-      return module.emitError("has no entry to print");
+  void print() {
     printHead();
     printWeights();
     printEpilogues();
-    for (func::FuncOp entry : entries) {
+    for (func::FuncOp entry : info.entries) {
       ::fdpp::EntryPrinter(entry, os).print();
       os << "\n";
     }
     printModel();
-    return success();
   }
 
 private:
-  /// The argument of the first entry that has one with this role.
-  BlockArgument argument(StringRef role) {
-    for (func::FuncOp entry : entries)
-      for (BlockArgument arg : entry.getArguments())
-        if (auto name = entry.getArgAttrOfType<StringAttr>(arg.getArgNumber(),
-                                                           kRoleAttr);
-            name && name.getValue() == role)
-          return arg;
-    return {};
-  }
-
-  /// The largest bound that any entry has for arguments with this role.
-  int64_t bound(StringRef role) {
-    int64_t most = 1;
-    for (func::FuncOp entry : entries)
-      for (unsigned i = 0; i < entry.getNumArguments(); ++i) {
-        auto name = entry.getArgAttrOfType<StringAttr>(i, kRoleAttr);
-        auto max = entry.getArgAttrOfType<IntegerAttr>(i, kMaxAttr);
-        if (name && max && name.getValue() == role)
-          most = std::max(most, max.getInt());
-      }
-    return most;
-  }
-
-  MemRefType cacheType() {
-    return cast<MemRefType>(argument("cache").getType());
-  }
-
   std::string text(StringRef attr) {
     auto value = module->getAttrOfType<StringAttr>(attr);
     return value ? value.str() : std::string();
   }
 
-  int64_t number(StringRef attr, int64_t otherwise) {
-    auto value = module->getAttrOfType<IntegerAttr>(attr);
-    return value ? value.getInt() : otherwise;
-  }
-
   void printHead() {
+    ModelAttr model = info.model;
     os << "// Emitted by fdpp-compile. " << model.getLayers()
        << " layers, hidden " << model.getHidden() << ", "
        << model.getQueryHeads() << " query and " << model.getKvHeads()
@@ -102,15 +46,15 @@ private:
        << model.getVocab() << ".\n"
        << "#include \"kernels/cpu/model.h\"\n\n"
        << "namespace {\n\nusing namespace fdpp;\nusing namespace fdpp::cpu;\n\n"
-       << "using KvCache = Cache<" << elementType(cacheType().getElementType())
-       << ", " << model.getKvHeads() << " /*heads*/, " << model.getHeadDim()
+       << "using KvCache = Cache<" << elementType(info.cacheType) << ", "
+       << model.getKvHeads() << " /*heads*/, " << model.getHeadDim()
        << " /*dims*/, " << model.getPageTokens() << " /*tokens a page*/>;\n\n";
   }
 
   void printWeights() {
     os << "/// Weights as the engine stores them, one layer after another.\n"
        << "struct Weights {\n";
-    for (WeightOp weight : weights) {
+    for (WeightOp weight : info.weights) {
       os << "  const " << elementType(weight.getTensorType().getElementType())
          << " *" << weight.getSymName() << "; // ";
       if (weight.isBank())
@@ -120,16 +64,18 @@ private:
     }
     os << "\n  explicit Weights(const void *const *table)\n      : ";
     llvm::ListSeparator comma(",\n        ");
-    for (auto [i, weight] : llvm::enumerate(weights))
+    for (auto [i, stored] : llvm::enumerate(info.weights)) {
+      WeightOp weight = stored;
       os << comma << weight.getSymName() << "(static_cast<const "
          << elementType(weight.getTensorType().getElementType()) << " *>(table["
          << i << "]))";
+    }
     os << " {}\n};\n\n";
   }
 
   void printEpilogues() {
     llvm::StringSet<> done;
-    for (func::FuncOp entry : entries)
+    for (func::FuncOp entry : info.entries)
       entry.walk([&](FusedLinearOp op) {
         auto names = op->getAttrOfType<ArrayAttr>("fdpp.epilogues");
         for (unsigned i = 0; i < names.size(); ++i)
@@ -142,58 +88,46 @@ private:
 
   void printWeightTable() {
     os << "  static constexpr fdpp_weight_entry weight_table[] = {\n";
-    for (WeightOp weight : weights) {
-      Type element = weight.getTensorType().getElementType();
-      int64_t bytes = ::fdpp::storedElements(weight) * weight.getLayers() *
-                      element.getIntOrFloatBitWidth() / 8;
-      os << "      {\"" << weight.getSymName() << "\", " << bytes << "u, "
-         << dtypeName(element) << ", " << weight.getLayers() << "},\n";
+    for (WeightOp weight : info.weights) {
+      const StoredType *type =
+          getStoredType(weight.getTensorType().getElementType());
+      os << "      {\"" << weight.getSymName() << "\", "
+         << getStoredBytes(weight) << "u, " << type->constant << ", "
+         << weight.getLayers() << "},\n";
     }
     os << "  };\n";
   }
 
   void printLimits() {
-    MemRefType cache = cacheType();
-    int64_t pageBytes =
-        ::fdpp::cache_page_elements(model.getKvHeads(), model.getHeadDim(),
-                                    model.getPageTokens()) *
-        cache.getElementTypeBitWidth() / 8;
-    int64_t mask = 0, decodeTokens = 1;
-    for (func::FuncOp entry : entries) {
-      StringRef name = entry->getAttrOfType<StringAttr>(kEntryAttr).getValue();
-      mask |= name == "prefill" ? 1 : name == "decode" ? 2 : 4;
-      if (auto tokens = entry->getAttrOfType<IntegerAttr>("fdpp.decode_tokens"))
-        decodeTokens = tokens.getInt();
-    }
+    const fdpp_model_limits &limits = info.limits;
     os << "  static constexpr fdpp_model_limits limits = {\n"
        << "      .struct_size = sizeof(fdpp_model_limits),\n"
-       << "      .vocab_size = " << model.getVocab() << ",\n"
-       << "      .layers = " << model.getLayers() << ",\n"
-       << "      .query_heads = " << model.getQueryHeads() << ",\n"
-       << "      .kv_heads = " << model.getKvHeads() << ",\n"
-       << "      .head_dim = " << model.getHeadDim() << ",\n"
-       << "      .page_tokens = " << model.getPageTokens() << ",\n"
-       << "      .cache_dtype = " << dtypeName(cache.getElementType()) << ",\n"
-       << "      .max_context = " << number("fdpp.max_context", 8192) << ",\n"
-       << "      .max_tokens = " << bound("tokens") << ",\n"
-       << "      .max_sequences = " << bound("context") << ",\n"
-       << "      .max_rows = " << bound("rows") << ",\n"
-       << "      .decode_tokens = " << decodeTokens << ",\n"
-       << "      .entries = " << mask << ",\n"
-       << "      .page_bytes = " << pageBytes << "};\n";
+       << "      .vocab_size = " << limits.vocab_size << ",\n"
+       << "      .layers = " << limits.layers << ",\n"
+       << "      .query_heads = " << limits.query_heads << ",\n"
+       << "      .kv_heads = " << limits.kv_heads << ",\n"
+       << "      .head_dim = " << limits.head_dim << ",\n"
+       << "      .page_tokens = " << limits.page_tokens << ",\n"
+       << "      .cache_dtype = " << getStoredType(info.cacheType)->constant
+       << ",\n"
+       << "      .max_context = " << limits.max_context << ",\n"
+       << "      .max_tokens = " << limits.max_tokens << ",\n"
+       << "      .max_sequences = " << limits.max_sequences << ",\n"
+       << "      .max_rows = " << limits.max_rows << ",\n"
+       << "      .decode_tokens = " << limits.decode_tokens << ",\n"
+       << "      .entries = " << limits.entries << ",\n"
+       << "      .page_bytes = " << limits.page_bytes << "};\n";
   }
 
   void printSizes() {
-    int64_t arena = 0, widest = 1;
-    for (func::FuncOp entry : entries) {
-      if (auto bytes = entry->getAttrOfType<IntegerAttr>("fdpp.arena"))
-        arena = std::max(arena, bytes.getInt());
+    int64_t widest = 1;
+    for (func::FuncOp entry : info.entries)
       entry.walk([&](FusedLinearOp op) {
         widest = std::max(
             widest, cast<ShapedType>(op.getInput().getType()).getDimSize(1));
       });
-    }
-    os << "  static constexpr int64_t arena_bytes = " << arena << ";\n"
+    os << "  static constexpr int64_t arena_bytes = " << info.arenaBytes
+       << ";\n"
        << "  static int64_t scratch_bytes(int threads) {\n"
        << "    return largest(linear_scratch_bytes(limits.max_tokens, "
        << widest << ", threads),\n"
@@ -206,16 +140,16 @@ private:
   void printModel() {
     os << "struct Model {\n  using KvCache = ::KvCache;\n"
        << "  using Weights = ::Weights;\n"
-       << "  static constexpr const char *arch = \"" << text("fdpp.arch")
+       << "  static constexpr const char *arch = \"" << text(kArchAttr)
        << "\";\n  static constexpr const char *features = \""
-       << text("fdpp.features") << "\";\n";
+       << text(kFeaturesAttr) << "\";\n";
     printWeightTable();
     printLimits();
     printSizes();
     os << "\n  static void run(int entry, Team &team, const Weights &weights,\n"
        << "                  const Step<KvCache> &step) {\n"
        << "    switch (entry) {\n";
-    for (func::FuncOp entry : entries)
+    for (func::FuncOp entry : info.entries)
       os << "    case FDPP_"
          << entry->getAttrOfType<StringAttr>(kEntryAttr).getValue().upper()
          << ":\n      return " << entry.getName() << "(team, weights, step);\n";
@@ -226,11 +160,8 @@ private:
   }
 
   ModuleOp module;
+  const ModelInfo &info;
   raw_ostream &os;
-  ModelAttr model;
-  SmallVector<func::FuncOp> entries;
-  SmallVector<WeightOp> weights;
-  llvm::StringSet<> used;
 };
 
 } // namespace
@@ -238,7 +169,11 @@ private:
 namespace fdpp {
 
 LogicalResult emitCPU(ModuleOp module, raw_ostream &os) {
-  return ModulePrinter(module, os).print();
+  llvm::Expected<ModelInfo> info = describeModel(module);
+  if (!info)
+    return module.emitError(llvm::toString(info.takeError()));
+  ModulePrinter(module, *info, os).print();
+  return success();
 }
 
 } // namespace fdpp

@@ -2,6 +2,7 @@
 
 #include "EntryPrinter.h"
 
+#include "fdpp/Engine/StoredWeight.h"
 #include "fdpp/Target/Common/EpiloguePrinter.h"
 #include "kernels/common/packing.h"
 
@@ -25,19 +26,6 @@ static MemRefType bufferType(Value value) {
 static std::string width(Value value) {
   return std::to_string(bufferType(value).getShape().back());
 }
-
-namespace fdpp {
-
-int64_t storedElements(WeightOp weight) {
-  RankedTensorType type = weight.getTensorType();
-  if (!weight.getLayout())
-    return type.getNumElements();
-  PanelsAttr layout = *weight.getLayout();
-  int64_t rows = getPanelRows(layout, type.getDimSize(0)).size();
-  return rows * llvm::alignTo(type.getDimSize(1), layout.getInterleave());
-}
-
-} // namespace fdpp
 
 //===----------------------------------------------------------------------===//
 // Values.
@@ -89,7 +77,7 @@ Expr EntryPrinter::value(Value v) {
     auto weight =
         SymbolTable::lookupNearestSymbolFrom<WeightOp>(at, at.getWeightAttr());
     // 64 bits: a bank is larger than an int counts.
-    Expr stride{std::to_string(::fdpp::storedElements(weight)) + "l"};
+    Expr stride{std::to_string(getStoredLayerElements(weight)) + "l"};
     return binary(base, "+", binary(value(at.getLayer()), "*", stride));
   }
   return {::fdpp::valueName(v)};

@@ -13,9 +13,6 @@
 
 namespace fdpp {
 
-/// Elements of one layer of a weight as the engine stores it.
-int64_t storedElements(mlir::fdpp::WeightOp weight);
-
 class EntryPrinter {
 public:
   EntryPrinter(mlir::func::FuncOp func, llvm::raw_ostream &os)
