@@ -27,7 +27,6 @@ public:
 
   /// Where the file of this name lies until the folder is published.
   std::string pathOf(llvm::StringRef name) const;
-  llvm::StringRef getPath() const { return folder; }
 
   llvm::Error makeSubfolder(llvm::StringRef name);
   /// Writes a file and lists it.

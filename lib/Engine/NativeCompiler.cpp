@@ -14,6 +14,9 @@
 #include "llvm/Support/Process.h"
 #include "llvm/Support/Program.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 using namespace mlir::fdpp;
 using llvm::createStringError;
 using llvm::SmallString;
@@ -77,28 +80,48 @@ static llvm::Expected<std::string> findProgram(StringRef cxx) {
                            "(utils/setup.sh does) or name one with --cxx");
 }
 
-/// A temporary file that is removed with its holder.
 namespace {
-struct Scratch {
-  explicit Scratch(StringRef folder) : name(folder) {
-    path::append(name, "compiler.log");
-  }
-  ~Scratch() { fs::remove(name); }
+/// What a program says. In memory: a file could not hold it where the disk is
+/// full, which is when it matters most.
+class Log {
+public:
+  Log() : file(memfd_create("compiler.log", 0)) {}
+  ~Log() { close(file); }
+  Log(const Log &) = delete;
+
+  /// Inherited by the program, which opens it by this name.
+  std::string path() const { return "/proc/self/fd/" + std::to_string(file); }
   std::string read() const {
-    auto buffer = llvm::MemoryBuffer::getFile(name);
+    auto buffer = llvm::MemoryBuffer::getOpenFile(file, path(), -1);
     return buffer ? (*buffer)->getBuffer().str() : "";
   }
-  SmallString<256> name;
+
+private:
+  int file;
 };
 } // namespace
 
+/// This process' environment, with `scratch` for temporary files: what a killed
+/// or failing compiler leaves there goes away with the folder.
+static std::vector<std::string> environmentWith(StringRef scratch) {
+  std::vector<std::string> environment;
+  for (char **entry = environ; *entry; ++entry)
+    if (!StringRef(*entry).starts_with("TMPDIR="))
+      environment.push_back(*entry);
+  environment.push_back("TMPDIR=" + scratch.str());
+  return environment;
+}
+
 /// Runs the program with its output in `log`; returns its exit status.
-static int run(llvm::ArrayRef<std::string> arguments, const Scratch &log) {
-  llvm::SmallVector<StringRef> views(arguments.begin(), arguments.end());
-  std::optional<StringRef> redirects[] = {StringRef(""), StringRef(log.name),
-                                          StringRef(log.name)};
-  return llvm::sys::ExecuteAndWait(arguments.front(), views, std::nullopt,
-                                   redirects);
+static int run(llvm::ArrayRef<std::string> arguments, const Log &log,
+               llvm::ArrayRef<std::string> environment = {}) {
+  llvm::SmallVector<StringRef> words(arguments), variables(environment);
+  std::optional<llvm::ArrayRef<StringRef>> given;
+  if (!environment.empty())
+    given = variables;
+  std::string output = log.path();
+  std::optional<StringRef> redirects[] = {StringRef(""), output, output};
+  return llvm::sys::ExecuteAndWait(arguments.front(), words, given, redirects);
 }
 
 llvm::Expected<NativeCompiler> NativeCompiler::find(StringRef cxx,
@@ -112,16 +135,9 @@ llvm::Expected<NativeCompiler> NativeCompiler::find(StringRef cxx,
   if (!headers)
     return headers.takeError();
   compiler.headers = *headers;
-  SmallString<256> folder;
-  if (std::error_code error = fs::createUniqueDirectory("fdpp-compile", folder))
-    return fileError(folder, "create the folder", error.value());
-  int status;
-  {
-    Scratch log(folder);
-    status = run({compiler.program, "--version"}, log);
-    compiler.version = StringRef(log.read()).split('\n').first.str();
-  }
-  fs::remove(folder);
+  Log log;
+  int status = run({compiler.program, "--version"}, log);
+  compiler.version = StringRef(log.read()).split('\n').first.str();
   if (status != 0 || !StringRef(compiler.version).contains("clang"))
     return createStringError(compiler.program +
                              ": not a clang++; name one with --cxx");
@@ -197,11 +213,14 @@ static std::string firstError(StringRef log) {
 }
 
 llvm::Error NativeCompiler::compile(const CpuArch &arch, StringRef source,
-                                    StringRef output, StringRef folder) const {
+                                    StringRef output, StringRef scratch) const {
   std::vector<std::string> list = arguments(arch, headers, source, output);
   list.insert(list.begin(), program);
-  Scratch log(folder);
-  int status = run(list, log);
+  if (std::error_code error = fs::create_directory(scratch))
+    return fileError(scratch, "create the folder", error.value());
+  Log log;
+  int status = run(list, log, environmentWith(scratch));
+  fs::remove_directories(scratch);
   if (status == 0)
     return llvm::Error::success();
   std::string text = log.read(), why = firstError(text);

@@ -129,7 +129,7 @@ llvm::Error EngineWriter::compileSource(StringRef source,
     return error;
   if (llvm::Error error =
           compiler.compile(request.arch, folder.pathOf("source/model.cpp"),
-                           folder.pathOf("model.so"), folder.getPath()))
+                           folder.pathOf("model.so"), folder.pathOf("scratch")))
     return error;
   return folder.adopt("model.so");
 }

@@ -31,7 +31,7 @@ public:
   std::vector<std::string> describe(const CpuArch &arch) const;
 
   /// Compiles `source` to the shared library `output`. `scratch` is a folder
-  /// for what the compiler leaves on the way.
+  /// that does not exist, before and after: the compiler's temporary files.
   llvm::Error compile(const CpuArch &arch, llvm::StringRef source,
                       llvm::StringRef output, llvm::StringRef scratch) const;
 
