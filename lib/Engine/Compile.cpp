@@ -33,10 +33,10 @@ private:
   llvm::Error prepare();
   llvm::Error prepareEngine();
   llvm::Error load();
+  llvm::Error decideContext();
   llvm::Error lower();
   llvm::Error emitText();
   llvm::Expected<CompileResult> writeFolder();
-  ::fdpp::PhaseOptions phaseOptions() const;
   std::vector<std::string> describeCommand() const;
   llvm::Expected<std::string> computeKey() const;
   void setAttributes();
@@ -44,6 +44,7 @@ private:
                         StringRef reproducer) const;
 
   const CompileOptions &options;
+  ::fdpp::PhaseOptions phases; // those of the command, completed
   raw_ostream &out;
   StageListener listener;
   MLIRContext context;
@@ -67,7 +68,7 @@ DialectRegistry allDialects() {
 
 Compilation::Compilation(const CompileOptions &options, raw_ostream &out,
                          StageListener listener)
-    : options(options), out(out), listener(listener),
+    : options(options), phases(options.phases), out(out), listener(listener),
       context(allDialects(), single()) {
   collectDecisions(context, decisions);
 }
@@ -84,6 +85,7 @@ llvm::Error Compilation::prepare() {
   if (!arch)
     return arch.takeError();
   request.arch = *arch;
+  phases.tileTokens = arch->tileTokens();
   request.modelName = path::filename(options.model).str();
   request.modelFolder = path::parent_path(options.model).str();
   if (request.modelFolder.empty())
@@ -91,23 +93,16 @@ llvm::Error Compilation::prepare() {
   return llvm::Error::success();
 }
 
-/// The command's choices, and what follows from its --arch.
-::fdpp::PhaseOptions Compilation::phaseOptions() const {
-  ::fdpp::PhaseOptions phases = options.phases;
-  phases.tileTokens = request.arch.tileTokens();
-  return phases;
-}
-
 std::vector<std::string> Compilation::describeCommand() const {
-  const ::fdpp::PhaseOptions &phases = options.phases;
-  std::vector<std::string> command = {
-      "fdpp-compile",
-      request.modelName,
-      "--target=" + options.target,
-      "--arch=" + request.arch.name,
-      "--dtype=" + phases.dtype,
-      "--max-context=" + std::to_string(phases.maxContext),
-      "--page-tokens=" + std::to_string(phases.pageTokens)};
+  std::vector<std::string> command = {"fdpp-compile",
+                                      request.modelName,
+                                      "--target=" + options.target,
+                                      "--arch=" + request.arch.name,
+                                      "--dtype=" + phases.dtype,
+                                      "--page-tokens=" +
+                                          std::to_string(phases.pageTokens)};
+  if (options.maxContext)
+    command.push_back("--max-context=" + std::to_string(*options.maxContext));
   if (options.syntheticSeed)
     command.push_back("--synthetic-weights=" +
                       std::to_string(*options.syntheticSeed));
@@ -167,7 +162,7 @@ void Compilation::setAttributes() {
   (*module)->setAttr(kArchAttr, builder.getStringAttr(request.arch.name));
   (*module)->setAttr(kFeaturesAttr, builder.getStringAttr(features));
   (*module)->setAttr(kMaxContextAttr,
-                     builder.getI64IntegerAttr(options.phases.maxContext));
+                     builder.getI64IntegerAttr(phases.maxContext));
 }
 
 llvm::Error Compilation::load() {
@@ -179,6 +174,23 @@ llvm::Error Compilation::load() {
   module = std::move(*loaded);
   if (options.syntheticSeed)
     makeWeightsSynthetic(*module, *options.syntheticSeed);
+  return decideContext();
+}
+
+/// The positions a model was trained for are the most it can be asked for: the
+/// command's wish, else what an earlier phase wrote down, else all of them.
+llvm::Error Compilation::decideContext() {
+  std::optional<int64_t> positions = getTrainedContext(*module);
+  if (options.maxContext && positions && *options.maxContext > *positions)
+    return createStringError(
+        "--max-context=" + std::to_string(*options.maxContext) +
+        ": the model was trained for " + std::to_string(*positions) +
+        " positions (max_position_embeddings); give at most that");
+  phases.maxContext = positions.value_or(kDefaultMaxContext);
+  if (auto decided = (*module)->getAttrOfType<IntegerAttr>(kMaxContextAttr))
+    phases.maxContext = decided.getInt();
+  if (options.maxContext)
+    phases.maxContext = *options.maxContext;
   return llvm::Error::success();
 }
 
@@ -197,6 +209,19 @@ llvm::Error Compilation::passError(Phase phase, FirstError &errors,
       "; reproducer: " + reproducer.str());
 }
 
+/// What a pass leaves behind that forgets an operation of the graph.
+static void bringBackGraphOperation(ModuleOp module) {
+  OpBuilder builder = OpBuilder::atBlockEnd(module.getBody());
+  Location loc = module.getLoc();
+  Type type = RankedTensorType::get({1}, builder.getF32Type());
+  auto func = func::FuncOp::create(builder, loc, "left_behind",
+                                   builder.getFunctionType(type, type));
+  func.setPrivate();
+  builder.setInsertionPointToStart(func.addEntryBlock());
+  OperationState state(loc, "onnx.Identity", func.getArguments(), type);
+  func::ReturnOp::create(builder, loc, builder.create(state)->getResults());
+}
+
 llvm::Error Compilation::lower() {
   SmallString<128> reproducer;
   if (auto error = llvm::sys::fs::createTemporaryFile("fdpp-reproducer", "mlir",
@@ -211,7 +236,9 @@ llvm::Error Compilation::lower() {
              static_cast<int>(Phase::Emittable));
     PassManager passes(&context);
     passes.enableCrashReproducerGeneration(reproducer);
-    ::fdpp::addPassesTo(phase, phaseOptions(), passes);
+    ::fdpp::addPassesTo(phase, phases, passes);
+    if (options.faultBefore == phase)
+      bringBackGraphOperation(*module);
     if (failed(passes.run(*module)))
       return passError(phase, errors, reproducer);
   }

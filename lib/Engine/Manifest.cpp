@@ -46,6 +46,10 @@ static void writeTarget(llvm::json::OStream &json, const CpuArch &arch) {
 static void writeModel(llvm::json::OStream &json, const ModelInfo &info) {
   const fdpp_model_limits &limits = info.limits;
   json.attributeObject("model", [&] {
+    if (!info.name.empty())
+      json.attribute("name", info.name);
+    if (!info.family.empty())
+      json.attribute("family", info.family);
     json.attribute("layers", limits.layers);
     json.attribute("hidden_size", int64_t(info.model.getHidden()));
     json.attribute("query_heads", limits.query_heads);

@@ -130,6 +130,30 @@ static void setWeightTraffic(ModelInfo &info) {
   }
 }
 
+/// From the metadata of the graph, which fdpp-export writes; empty if absent.
+static StringRef metadataOf(ModuleOp module, StringRef key) {
+  auto metadata = module->getAttrOfType<DictionaryAttr>("onnx.metadata");
+  auto value = metadata ? metadata.getAs<StringAttr>(key) : StringAttr();
+  return value ? value.getValue() : StringRef();
+}
+
+static void setNames(ModuleOp module, ModelInfo &info) {
+  info.name = metadataOf(module, "fdpp.name").str();
+  // A class of transformers, such as LlamaForCausalLM.
+  StringRef family = metadataOf(module, "fdpp.architecture");
+  family.consume_back("ForCausalLM");
+  info.family = family.lower();
+}
+
+std::optional<int64_t> mlir::fdpp::getTrainedContext(ModuleOp module) {
+  int64_t positions;
+  if (metadataOf(module, "fdpp.max_position_embeddings")
+          .getAsInteger(10, positions) ||
+      positions < 1 || positions > std::numeric_limits<int32_t>::max())
+    return std::nullopt;
+  return positions;
+}
+
 llvm::Expected<ModelInfo> mlir::fdpp::describeModel(ModuleOp module) {
   ModelInfo info;
   info.model = module->getAttrOfType<ModelAttr>(kModelAttr);
@@ -157,6 +181,7 @@ llvm::Expected<ModelInfo> mlir::fdpp::describeModel(ModuleOp module) {
     if (!getStoredType(weight.getTensorType().getElementType()))
       return createStringError("weight @" + weight.getSymName() +
                                " has elements that no engine stores");
+  setNames(module, info);
   setLimits(module, info);
   setWeightTraffic(info);
   for (func::FuncOp entry : info.entries)

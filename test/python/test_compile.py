@@ -1,107 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""fdpp-compile as a user meets it: what it writes, and how it fails."""
+"""fdpp-compile as a user meets it: what it writes, and what it refuses."""
 
 import filecmp
-import hashlib
 import json
 import os
-import random
 import re
 import shutil
-import signal
 import struct
 import subprocess
-import time
 from pathlib import Path
 
+import needs
 import pytest
+from compiler import FUSED, RUN, check_engine, compile_model, fails
 
-ROOT = Path(__file__).resolve().parents[2]
-BUILD = Path(os.environ.get("FDPP_BUILD_DIR", ROOT / "build" / "release"))
-COMPILE = BUILD / "bin" / "fdpp-compile"
-FUSED = ROOT / "test" / "Dialect" / "FDPP" / "fused.mlir"
-
-pytestmark = pytest.mark.skipif(
-    not COMPILE.exists(), reason="needs fdpp-compile (ninja fdpp-compile)"
-)
+pytestmark = needs.tools("fdpp-compile", "fdpp-run")
 
 
-def compile_model(*arguments, environment=None, cwd=None, limits=None):
-    return subprocess.run(
-        [COMPILE, *map(str, arguments)],
-        env=os.environ | (environment or {}),
-        cwd=cwd,
-        preexec_fn=limits,
-        capture_output=True,
-        text=True,
+def test_the_model_has_its_name(tiny_engine):
+    model = check_engine(tiny_engine)["model"]
+    assert (model["name"], model["family"]) == ("Tiny-Llama", "llama")
+    plan = subprocess.run(
+        [RUN, tiny_engine, "--plan"], capture_output=True, text=True
     )
-
-
-def fails(result, text: str, code: int = 1) -> None:
-    """One line on stderr that begins with the program's name."""
-    assert result.returncode == code, result.stderr
-    assert result.stderr.count("\n") == 1, result.stderr
-    assert result.stderr.startswith("fdpp-compile: "), result.stderr
-    assert text in result.stderr
-    assert result.stdout == ""
-
-
-def check_engine(folder: Path) -> dict:
-    """The manifest of a whole engine; fails on one that is not."""
-    manifest = json.loads((folder / "engine.json").read_text())
-    assert manifest["magic"] == "fdpp-engine"
-    listed = {file["name"]: file for file in manifest["files"]}
-    found = {
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-    assert found == listed.keys() | {"engine.json"}
-    for name, file in listed.items():
-        content = (folder / name).read_bytes()
-        assert len(content) == file["bytes"]
-        assert hashlib.sha256(content).hexdigest() == file["sha256"]
-    return manifest
-
-
-@pytest.fixture(scope="session")
-def model(tmp_path_factory) -> Path:
-    """A folder with the model and files beside it."""
-    folder = tmp_path_factory.mktemp("model")
-    shutil.copy(FUSED, folder / "model.mlir")
-    tokenizer = {"added_tokens": [{"id": 3, "content": "<end>"}]}
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
-    (folder / "tokenizer_config.json").write_text('{"eos_token": "<end>"}')
-    (folder / "config.json").write_text('{"eos_token_id": [7, 3], "bos_token_id": 1}')
-    (folder / "LICENSE").write_text("free\n")
-    (folder / "notes.txt").write_text("not for engines\n")
-    return folder / "model.mlir"
-
-
-@pytest.fixture(scope="session")
-def engine(model, tmp_path_factory) -> Path:
-    """Compiled once, by the real compiler."""
-    folder = tmp_path_factory.mktemp("engines") / "model.fdpp"
-    result = compile_model(model, "-o", folder, "--arch=x86-64-v3")
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.splitlines()[-1] == f"next: fdpp-run {folder}"
-    assert result.stderr == ""
-    return folder
-
-
-@pytest.fixture(scope="session")
-def quick(engine, tmp_path_factory) -> dict:
-    """An environment whose compiler takes model.so from the engine: these tests
-    are about folders, and compiling the kernels takes seconds."""
-    program = tmp_path_factory.mktemp("cxx") / "clang++"
-    program.write_text(
-        "#!/bin/sh\n"
-        'case "$1" in --version) echo "clang version 22 (from a store)"; exit;; esac\n'
-        'for word; do out="$word"; done\n'
-        f'cp "{engine}/model.so" "$out"\n'
-    )
-    program.chmod(0o755)
-    return {"FDPP_CXX": str(program)}
+    assert plan.returncode == 0, plan.stderr
+    assert "Tiny-Llama (llama, 2 layers), cpu" in plan.stdout
 
 
 def test_engine_is_whole(engine):
@@ -151,7 +74,7 @@ def test_nothing_of_the_machine(engine, model):
                  "source/command.txt"):
         text = (engine / name).read_text()
         assert str(model.parent) not in text
-        assert str(ROOT) not in text
+        assert str(needs.ROOT) not in text
 
 
 def differences(a: Path, b: Path) -> list:
@@ -262,46 +185,6 @@ def test_weights_that_are_not_there(model, quick, tmp_path):
     assert "wrote" in run().stdout
 
 
-def leftovers(folder: Path) -> list:
-    return [path.name for path in folder.iterdir() if ".fdpp-" in path.name]
-
-
-@pytest.mark.parametrize("limit, text", [(20000, "clang++"), (500000, "LICENSE.big")])
-def test_full_disk(model, quick, tmp_path, limit, text):
-    """A limit on file sizes stands for the disk: first model.so hits it, then a
-    file that fdpp-compile writes itself."""
-    import resource
-
-    def limits():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-    shutil.copytree(model.parent, tmp_path / "model")
-    (tmp_path / "model" / "LICENSE.big").write_bytes(bytes(1 << 20))
-    result = compile_model(
-        tmp_path / "model" / "model.mlir", "-o", tmp_path / "out",
-        environment=quick, limits=limits,
-    )
-    fails(result, text)
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
-
-
-def test_emitted_source_that_does_not_compile(model, tmp_path):
-    program = tmp_path / "clang++"
-    program.write_text(
-        "#!/bin/sh\n"
-        'case "$1" in --version) echo "clang version 22"; exit;; esac\n'
-        'echo "model.cpp:1:1: error: what is this" >&2; exit 1\n'
-    )
-    program.chmod(0o755)
-    out = tmp_path / "out"
-    result = compile_model(model, "-o", out, f"--cxx={program}")
-    fails(result, "refuses the emitted source: what is this", code=70)
-    kept = Path(re.search(r"kept in (\S+)", result.stderr)[1])
-    assert "fdpp_model_query" in kept.read_text()
-    kept.unlink()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["clang++"]
-
-
 @pytest.mark.parametrize("phase", ["fused", "planned", "emittable"])
 def test_emit_is_readable_again(model, tmp_path, phase):
     emitted = compile_model(model, f"--emit={phase}")
@@ -312,59 +195,32 @@ def test_emit_is_readable_again(model, tmp_path, phase):
     assert "fdpp_model_query" in again.stdout
 
 
-def test_interrupt_leaves_nothing(model, tmp_path):
-    program = tmp_path / "clang++"
-    program.write_text(
-        "#!/bin/sh\n"
-        'case "$1" in --version) echo "clang version 22"; exit;; esac\n'
-        "exec sleep 30\n"
-    )
-    program.chmod(0o755)
-    out = tmp_path / "out"
-    process = subprocess.Popen(
-        [COMPILE, model, "-o", out, f"--cxx={program}"],
-        stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )
-    while not leftovers(tmp_path):
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGINT)
-    _, stderr = process.communicate(timeout=20)
-    assert process.returncode == 130
-    assert "interrupted" in stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["clang++"]
-
-
-def test_kill_at_any_moment(model, quick, tmp_path):
-    """The place holds the old engine, none, or a whole one."""
-    out = tmp_path / "out"
-    environment = os.environ | quick
-    command = [COMPILE, model, "-o", out, "--force"]
-    start = time.monotonic()
-    assert subprocess.run(command, env=environment, capture_output=True).returncode == 0
-    whole = time.monotonic() - start
-    seed = random.randrange(1 << 32)
-    print("seed", seed)
-    moments = random.Random(seed)
-    for _ in range(50):
-        if moments.random() < 0.2:
-            shutil.rmtree(out, ignore_errors=True)
-        process = subprocess.Popen(
-            command, env=environment, start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )
-        time.sleep(moments.uniform(0, 1.1 * whole))
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        if out.exists():
-            check_engine(out)
-    assert subprocess.run(command, env=environment, capture_output=True).returncode == 0
-    check_engine(out)
-    assert leftovers(tmp_path) == []
-
-
 def test_help_is_short():
     result = compile_model("--help")
     assert result.returncode == 0
     assert result.stdout.count("\n") <= 60
     assert "Examples:" in result.stdout and "--mlir-" not in result.stdout
+
+
+def context_of(source: str) -> int:
+    return int(re.search(r"\.max_context = (\d+)", source)[1])
+
+
+def test_the_context_is_what_the_model_was_trained_for(exported, model, tmp_path):
+    def emitted(*options):
+        result = compile_model(*options)
+        assert result.returncode == 0, result.stderr
+        return result.stdout
+
+    assert context_of(emitted(exported, "--emit=source")) == 256
+    assert context_of(emitted(exported, "--emit=source", "--max-context=100")) == 100
+    fails(
+        compile_model(exported, "--emit=source", "--max-context=257"),
+        "--max-context=257: the model was trained for 256 positions",
+    )
+    # A graph that does not say it: 8192, and whatever is asked for.
+    assert context_of(emitted(model, "--emit=source")) == 8192
+    assert context_of(emitted(model, "--emit=source", "--max-context=9000")) == 9000
+    # What was decided stays, also where a later phase goes on.
+    (tmp_path / "m.mlir").write_text(emitted(exported, "--emit=fused", "--max-context=100"))
+    assert context_of(emitted(tmp_path / "m.mlir", "--emit=source")) == 100

@@ -83,8 +83,13 @@ std::string phaseNames() {
   return names;
 }
 
-void addOptions(CLI::App &app, CompileOptions &options, std::string &emit,
-                bool &verbose) {
+/// What becomes an option of the compilation only after a look at it.
+struct Words {
+  std::string emit = "engine", fault;
+  bool verbose = false;
+};
+
+void addOptions(CLI::App &app, CompileOptions &options, Words &words) {
   app.add_option("MODEL", options.model,
                  "model.onnx, or .mlir / .mlirbc in any phase")
       ->required();
@@ -99,23 +104,26 @@ void addOptions(CLI::App &app, CompileOptions &options, std::string &emit,
                  "storage of weights and cache: bf16, f16, f32")
       ->check(CLI::IsMember({"bf16", "f16", "f32"}))
       ->capture_default_str();
-  app.add_option("--emit", emit, "stop at a phase: " + phaseNames())
+  app.add_option("--emit", words.emit, "stop at a phase: " + phaseNames())
       ->capture_default_str();
-  app.add_option("--max-context", options.phases.maxContext,
-                 "tokens a sequence may reach")
-      ->check(CLI::Range(1, 1 << 30))
-      ->capture_default_str();
+  app.add_option("--max-context", options.maxContext,
+                 "tokens a sequence may reach (default: what the model was "
+                 "trained for)")
+      ->check(CLI::Range(1, 1 << 30));
   app.add_option("--page-tokens", options.phases.pageTokens,
                  "tokens a page of the KV cache holds, a multiple of 16")
       ->capture_default_str();
   app.add_option("--synthetic-weights", options.syntheticSeed,
-                 "replace all weights by random ones of this seed");
+                 "replace weights (of more than 1 KiB) by random ones of "
+                 "this seed");
   app.add_option("--threads,-t", options.threads, "threads that pack weights")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
   app.add_option("--cxx", options.cxx, "the clang++ to use");
   app.add_flag("--force", options.force, "compile although it is up to date");
-  app.add_flag("-v,--verbose", verbose, "say what takes how long");
+  app.add_flag("-v,--verbose", words.verbose, "say what takes how long");
+  // Hidden, for tests: see CompileOptions::faultBefore.
+  app.add_option("--inject-fault", words.fault)->group("");
   app.set_version_flag("--version", FDPP_PRODUCT_VERSION);
   app.footer(kExamples);
 }
@@ -161,23 +169,23 @@ int run(int argc, char **argv) {
   CLI::App app("Compiles a model into an engine: a folder that fdpp-run runs.",
                "fdpp-compile");
   CompileOptions options;
-  std::string emit = "engine";
-  bool verbose = false;
-  addOptions(app, options, emit, verbose);
+  Words words;
+  addOptions(app, options, words);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
     return error.get_exit_code() == 0 ? app.exit(error) : failArguments(error);
   }
-  std::optional<fdpp::Phase> phase = fdpp::parsePhase(emit);
+  std::optional<fdpp::Phase> phase = fdpp::parsePhase(words.emit);
   if (!phase)
-    return fail(kUserError, "--emit=" + emit + ": no such phase; phases are " +
-                                phaseNames());
+    return fail(kUserError, "--emit=" + words.emit +
+                                ": no such phase; phases are " + phaseNames());
   options.emit = *phase;
+  options.faultBefore = fdpp::parsePhase(words.fault);
   options.product = FDPP_PRODUCT_VERSION;
   static int anchor;
   options.executable = llvm::sys::fs::getMainExecutable(argv[0], &anchor);
-  Stages stages(verbose);
+  Stages stages(words.verbose);
   llvm::Expected<CompileResult> result = mlir::fdpp::compile(
       options, llvm::outs(),
       [&](llvm::StringRef stage, uint64_t done, uint64_t total) {

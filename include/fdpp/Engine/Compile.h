@@ -17,14 +17,19 @@ struct CompileOptions {
   std::string output; // the engine's folder; empty: STEM.fdpp here
   std::string target = "cpu";
   std::string arch = "native";
-  ::fdpp::PhaseOptions phases;
+  ::fdpp::PhaseOptions phases; // but maxContext, see below
   ::fdpp::Phase emit = ::fdpp::Phase::Engine;
   std::optional<uint64_t> syntheticSeed;
+  /// Tokens a sequence may reach; unset: what the model was made for.
+  std::optional<int64_t> maxContext;
   std::string cxx;        // see NativeCompiler::find
   std::string executable; // this program
   std::string product;    // its version
   unsigned threads = 2;   // that evaluate weights
   bool force = false;     // compile although it is up to date
+  /// For tests of what a defect looks like: before the passes to this phase an
+  /// operation comes back that earlier ones had to remove.
+  std::optional<::fdpp::Phase> faultBefore;
 };
 
 struct CompileResult {

@@ -27,6 +27,7 @@ inline constexpr int32_t kDefaultMaxContext = 8192;
 
 struct ModelInfo {
   ModelAttr model;
+  std::string name, family;          // for people; from the graph's metadata
   SmallVector<func::FuncOp> entries; // those with fdpp.entry
   SmallVector<WeightOp> weights;     // the order of the weight table
   Type cacheType;                    // element type of the cache
@@ -39,6 +40,10 @@ struct ModelInfo {
   /// Element type that most of the weights' bytes have.
   Type weightType;
 };
+
+/// The positions that the model was trained for, as the metadata of the graph
+/// says it; nothing for a graph that does not.
+std::optional<int64_t> getTrainedContext(ModuleOp module);
 
 /// Names of the bits of fdpp_model_limits::entries.
 StringRef getEntryName(fdpp_entry entry);

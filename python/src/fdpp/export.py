@@ -102,7 +102,8 @@ def _run(args: argparse.Namespace) -> int:
     if args.dtype is not None:
         tensors = [converted(tensor, args.dtype) for tensor in tensors]
     placed = place(tensors)
-    model = build_model(source.config, placed, __version__, {"source": source.description})
+    facts = {"source": source.description, "name": source.name}
+    model = build_model(source.config, placed, __version__, facts)
     total = sum(tensor.nbytes for tensor in tensors)
     with staged(target) as folder, Progress(total) as progress:
         for name, contents in files.items():

@@ -25,6 +25,7 @@ class Source:
     tensors: list[Tensor]  # in the order of expected_shapes
     files: dict[str, bytes]  # name in the output folder -> contents
     description: str  # what it was made from, for the model's metadata
+    name: str = ""  # the model's, for people; empty if nothing says it
     warnings: list[str] = dataclasses.field(default_factory=list)
 
 
@@ -43,7 +44,7 @@ def open_source(name: str, layers: int | None, weights: bool) -> Source:
         if weights:
             raise UserError(f"template {name} has no weights, give --no-weights")
         config = _cut(config_from_hf(TEMPLATES[name], f"template {name}"), layers)
-        return _seeded(config, {}, f"template {name}")
+        return _seeded(config, {}, f"template {name}", name)
     raise UserError(
         f"{name} is no Hugging Face folder, .gguf file, config.json or template"
         f" ({', '.join(TEMPLATES)})"
@@ -54,13 +55,15 @@ def _cut(config: LlamaConfig, layers: int | None) -> LlamaConfig:
     return config if layers is None else config.with_layers(layers)
 
 
-def _seeded(config: LlamaConfig, files: dict[str, bytes], description: str) -> Source:
+def _seeded(
+    config: LlamaConfig, files: dict[str, bytes], description: str, name: str = ""
+) -> Source:
     """A source whose weights have names and shapes but no bytes."""
     tensors = [
-        Tensor(name, shape, config.dtype, None)
-        for name, shape in expected_shapes(config).items()
+        Tensor(tensor, shape, config.dtype, None)
+        for tensor, shape in expected_shapes(config).items()
     ]
-    return Source(config, tensors, _with_config(files, config), description)
+    return Source(config, tensors, _with_config(files, config), description, name)
 
 
 def _with_config(files: dict[str, bytes], config: LlamaConfig) -> dict[str, bytes]:
@@ -85,11 +88,12 @@ def _from_folder(folder: Path, layers: int | None, weights: bool) -> Source:
     config_path = folder / "config.json"
     config = _cut(config_from_hf(read_json(config_path), str(config_path)), layers)
     files = companions.read_folder(folder)
-    description = f"Hugging Face folder {folder.resolve().name}"
+    name = folder.resolve().name
+    description = f"Hugging Face folder {name}"
     if not weights:
-        return _seeded(config, files, description)
+        return _seeded(config, files, description, name)
     tensors = _matched(safetensors_reader.read_folder(folder), config, str(folder))
-    return Source(config, tensors, _with_config(files, config), description)
+    return Source(config, tensors, _with_config(files, config), description, name)
 
 
 def _from_gguf(path: Path, layers: int | None, weights: bool) -> Source:
@@ -97,11 +101,11 @@ def _from_gguf(path: Path, layers: int | None, weights: bool) -> Source:
     config = _cut(model.config, layers)
     description = f"GGUF file {path.name}"
     if not weights:
-        source = _seeded(config, model.files, description)
+        source = _seeded(config, model.files, description, path.stem)
     else:
         tensors = _matched(model.tensors, config, str(path))
         files = _with_config(model.files, config)
-        source = Source(config, tensors, files, description)
+        source = Source(config, tensors, files, description, path.stem)
     return dataclasses.replace(source, warnings=model.warnings)
 
 

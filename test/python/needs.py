@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What a test needs: skipped where it is missing, but never in a check.
+
+A check says with FDPP_BUILD_DIR which build it is about (utils/check.sh does).
+There a missing tool or package is a failure, not a reason to skip."""
+
+import importlib
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CHECKING = "FDPP_BUILD_DIR" in os.environ
+BUILD = Path(os.environ.get("FDPP_BUILD_DIR", ROOT / "build" / "release"))
+BIN = BUILD / "bin"
+
+
+def tools(*names: str) -> pytest.MarkDecorator:
+    """For pytestmark: skips the file unless the tools are built."""
+    missing = [name for name in names if not (BIN / name).exists()]
+    return pytest.mark.skipif(
+        bool(missing) and not CHECKING, reason=f"needs {' '.join(missing)} in {BIN}"
+    )
+
+
+def module(name: str):
+    """The module; skips unless it is installed."""
+    return importlib.import_module(name) if CHECKING else pytest.importorskip(name)
