@@ -5,12 +5,13 @@ import json
 import random
 
 import gguf
+import needs
 import pytest
 
 from fdpp.errors import UserError
 from fdpp.gguf_tokenizer import TokenType, build_tokenizer, merges_from_scores
 
-tokenizers = pytest.importorskip("tokenizers")
+tokenizers = needs.module("tokenizers")
 
 _BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
 _SPECIAL = ["<unk>", "<s>", "</s>"]

@@ -8,6 +8,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import needs
 import numpy as np
 import pytest
 
@@ -37,7 +38,7 @@ def test_reference_is_of_this_file(model):
 
 
 def test_exported_tokenizer_gives_the_prompts_tokens(model):
-    tokenizers = pytest.importorskip("tokenizers")
+    tokenizers = needs.module("tokenizers")
     tokenizer = tokenizers.Tokenizer.from_file(str(model[1] / "tokenizer.json"))
     sequences = json.loads((REFERENCE / "smollm2.json").read_text())["sequences"]
     lines = (REFERENCE.parent / "prompts.txt").read_text(encoding="utf-8").splitlines()

@@ -9,12 +9,13 @@ import json
 import random
 import re
 
+import needs
 import pytest
 import text_driver
 from smollm2 import smollm2_files, smollm2_gguf
 from text_corpus import Corpus
 
-tokenizers = pytest.importorskip("tokenizers")
+tokenizers = needs.module("tokenizers")
 
 from tokenizer_families import FAMILIES, with_added_tokens  # noqa: E402
 
