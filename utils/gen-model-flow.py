@@ -53,9 +53,12 @@ def lines_of(phase):
 
 
 def shortened(line):
-    """Without the types of operands and what only machines read."""
+    """Without the types of operands, what only machines read and the figures
+    that tuning changes."""
     line = re.sub(r" : \((?:[^()]|\([^()]*\))*\) -> ", " -> ", line)
     line = re.sub(r"onnx\.dims = \[[^]]*\], ", "", line)
+    line = re.sub(r"limits \[[^]]*\]", "limits [...]", line)
+    line = re.sub(r"\bVariant<[^>]*>", "Variant<...>", line)
     return line.removesuffix(" -> ()")
 
 
