@@ -29,15 +29,19 @@ struct Structure {
   double softcap, attentionSoftcap, branchScale, theta;
   ActivationKind activation;
   Type dtype;
+  // What only unusual models have.
+  bool interleaved = false, layerNorms = false, gated = true;
+  double embeddingScale = 1;
+  int64_t pairs; ///< Of the elements of a head, those that rotate.
 
-  Structure(Dice &dice, Builder builder);
+  Structure(Dice &dice, Builder builder, ModelFamily family);
 };
 
 class ModelBuilder {
 public:
-  ModelBuilder(ModuleOp module, uint64_t seed)
+  ModelBuilder(ModuleOp module, uint64_t seed, ModelFamily family)
       : dice(seed), builder(module.getLoc(), module.getContext()),
-        body(builder), module(module), s(dice, builder) {
+        body(builder), module(module), s(dice, builder, family) {
     builder.setInsertionPointToEnd(module.getBody());
   }
   void build();
@@ -74,7 +78,7 @@ private:
 };
 } // namespace
 
-Structure::Structure(Dice &dice, Builder builder) {
+Structure::Structure(Dice &dice, Builder builder, ModelFamily family) {
   layers = dice.between(1, 4);
   kvHeads = dice.between(1, 3);
   heads = kvHeads * dice.between(1, 3);
@@ -99,6 +103,14 @@ Structure::Structure(Dice &dice, Builder builder) {
                           ActivationKind::GELU, ActivationKind::GELUTanh});
   dtype = dice.pick<Type>(
       {builder.getF32Type(), builder.getBF16Type(), builder.getF16Type()});
+  pairs = headDim / 2;
+  if (family == ModelFamily::Llama)
+    return;
+  interleaved = dice.oneIn(2);
+  layerNorms = dice.oneIn(2);
+  gated = !dice.oneIn(3);
+  embeddingScale = dice.oneIn(2) ? 1.7 : 1;
+  pairs = dice.between(1, pairs);
 }
 
 //===----------------------------------------------------------------------===//
@@ -159,6 +171,12 @@ Value ModelBuilder::vector(StringRef name, int64_t size, double mean,
 Value ModelBuilder::norm(Value x, StringRef name) {
   Value gamma = vector(name, s.hidden, 1, 0.25);
   double eps = dice.pick<double>({1e-5, 1e-6, 1e-2});
+  if (s.layerNorms) {
+    Value beta = vector((name + ".beta").str(), s.hidden, 0, 0.25);
+    return LayerNormOp::create(body, x.getType(), x, gamma, beta, real(eps),
+                               ValueRange())
+        .getResult(0);
+  }
   return RMSNormOp::create(body, x.getType(), x, gamma, real(eps), ValueRange())
       .getResult(0);
 }
@@ -174,7 +192,8 @@ Value ModelBuilder::linear(Value x, StringRef name, int64_t n, bool bias) {
 
 Value ModelBuilder::rope(Value x) {
   return RopeOp::create(body, x.getType(), x, cos, sin,
-                        builder.getI64IntegerAttr(s.headDim), UnitAttr(),
+                        builder.getI64IntegerAttr(s.headDim),
+                        s.interleaved ? builder.getUnitAttr() : UnitAttr(),
                         ValueRange())
       .getResult(0);
 }
@@ -192,6 +211,12 @@ Value ModelBuilder::feedForward(Value x, StringRef name) {
   Value h = norm(x, (name + "post_attention_layernorm.weight").str());
   std::string mlp = (name + "mlp.").str();
   Value gate = linear(h, mlp + "gate_proj", s.ffn, s.ffnBias);
+  if (!s.gated) {
+    Value active = ActivationOp::create(body, gate.getType(), gate,
+                                        s.activation, ValueRange())
+                       .getResult(0);
+    return addBranch(x, linear(active, mlp + "down_proj", s.hidden, s.ffnBias));
+  }
   Value up = linear(h, mlp + "up_proj", s.ffn, s.ffnBias);
   Value both =
       GluOp::create(body, gate.getType(), gate, up, s.activation, ValueRange())
@@ -281,16 +306,16 @@ void ModelBuilder::build() {
   body.setInsertionPointToEnd(&step.front());
   ValueRange in = step.getArguments();
 
-  Tensor frequencies(TensorKind::Float, {s.headDim / 2});
+  Tensor frequencies(TensorKind::Float, {s.pairs});
   for (auto [i, f] : llvm::enumerate(frequencies.f()))
-    f = std::pow(s.theta, -2.0 * i / s.headDim);
+    f = std::pow(s.theta, -1.0 * i / s.pairs);
   Type f32 = builder.getF32Type();
-  auto freqType = RankedTensorType::get({s.headDim / 2}, f32);
+  auto freqType = RankedTensorType::get({s.pairs}, f32);
   WeightOp::create(builder, "inv_freq", StringAttr(), freqType, 1,
                    builder.getArrayAttr(attrFrom(frequencies, f32)),
                    PanelsAttr());
-  Value freq = read("inv_freq", {s.headDim / 2}, f32);
-  Type angles = activations(s.headDim / 2);
+  Value freq = read("inv_freq", {s.pairs}, f32);
+  Type angles = activations(s.pairs);
   auto tables = RopeTableOp::create(body, TypeRange{angles, angles}, in[1],
                                     freq, real(1), ValueRange());
   cos = tables.getResult(0);
@@ -305,12 +330,17 @@ void ModelBuilder::build() {
   Value x =
       EmbedOp::create(body, activations(s.hidden), in[0], table, ValueRange())
           .getResult(0);
+  if (s.embeddingScale != 1)
+    x = ScaleOp::create(body, x.getType(), x, real(s.embeddingScale),
+                        ValueRange())
+            .getResult(0);
   for (int64_t i = 0; i < s.layers; ++i)
     x = layer(x, i);
   Value result = logits(x, in[5], in[7]);
   func::ReturnOp::create(body, ValueRange{result, cache});
 }
 
-void mlir::fdpp::buildRandomModel(ModuleOp module, uint64_t seed) {
-  ModelBuilder(module, seed).build();
+void mlir::fdpp::buildRandomModel(ModuleOp module, uint64_t seed,
+                                  ModelFamily family) {
+  ModelBuilder(module, seed, family).build();
 }

@@ -87,10 +87,16 @@ struct MakeRandomModelPass
   void getDependentDialects(DialectRegistry &registry) const final {
     registry.insert<arith::ArithDialect, func::FuncDialect, FDPPDialect>();
   }
-  void runOnOperation() final { buildRandomModel(getOperation(), seed); }
+  void runOnOperation() final {
+    buildRandomModel(getOperation(), seed,
+                     unusual ? ModelFamily::Unusual : ModelFamily::Llama);
+  }
 
   Option<uint64_t> seed{*this, "seed", llvm::cl::desc("Names the model"),
                         llvm::cl::init(1)};
+  Option<bool> unusual{*this, "unusual",
+                       llvm::cl::desc("With forms that no engine has yet"),
+                       llvm::cl::init(false)};
 };
 } // namespace
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-"""Every tiny model from import to planned, interpreted around every pass."""
+"""Exported models from import to planned, interpreted around every pass."""
 import os
+import random
 import re
 import subprocess
 from pathlib import Path
@@ -21,10 +22,8 @@ def check(module, *passes):
          os.devnull], capture_output=True, text=True)
 
 
-@pytest.fixture(scope="module", params=list(tiny_models.MODELS))
-def imported(request, tmp_path_factory):
-    base = tmp_path_factory.mktemp(request.param)
-    tiny_models.write_model(request.param, base / "hf")
+def imported_model(base, config, dtype, shards=1, seed=0):
+    tiny_models.write_hf_folder(base / "hf", config, dtype, seed, shards)
     assert export([str(base / "hf"), "-o", str(base / "onnx")]) == 0
     # Weights are read relative to the module.
     module = base / "onnx" / "import.mlir"
@@ -33,14 +32,57 @@ def imported(request, tmp_path_factory):
     return module
 
 
-@pytest.mark.parametrize("dtype", ["f32", "bf16"])
-def test_every_pass_keeps_the_logits(imported, dtype):
+@pytest.fixture(scope="module", params=list(tiny_models.MODELS))
+def imported(request, tmp_path_factory):
+    return imported_model(tmp_path_factory.mktemp(request.param),
+                          *tiny_models.MODELS[request.param])
+
+
+def expect_every_pass_to_keep_the_logits(module, dtype, *options):
     phases = [f"--fdpp-to-{phase}" for phase in PHASES]
     phases[3] += f"=dtype={dtype}"
-    done = check(imported, *phases)
+    done = check(module, *options, *phases)
     assert done.returncode == 0, done.stderr
     runs = re.search(r"check-each: (\d+) scripts", done.stderr)
     assert int(runs[1]) >= 20, done.stderr
+
+
+@pytest.mark.parametrize("dtype", ["f32", "bf16"])
+def test_every_pass_keeps_the_logits(imported, dtype):
+    expect_every_pass_to_keep_the_logits(imported, dtype)
+
+
+def random_config(seed):
+    draw = random.Random(seed)
+    kv_heads = draw.randint(1, 3)
+    changes = {
+        "num_hidden_layers": draw.randint(1, 3),
+        "num_key_value_heads": kv_heads,
+        "num_attention_heads": kv_heads * draw.randint(1, 3),
+        "head_dim": 2 * draw.randint(1, 6),
+        "hidden_size": draw.randint(3, 40),
+        "intermediate_size": draw.randint(3, 50),
+        "vocab_size": draw.randint(5, 60),
+        "rope_theta": draw.choice([100.0, 10000.0, 500000.0]),
+        "rms_norm_eps": draw.choice([1e-2, 1e-5]),
+        "tie_word_embeddings": draw.random() < 0.3,
+        "attention_bias": draw.random() < 0.3,
+        "mlp_bias": draw.random() < 0.3,
+    }
+    if draw.random() < 0.3:
+        changes |= {"architectures": ["MistralForCausalLM"],
+                    "model_type": "mistral", "attention_bias": False,
+                    "mlp_bias": False, "sliding_window": draw.randint(1, 8)}
+    return tiny_models.tiny_config(**changes)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_random_models(seed, tmp_path):
+    stored = ("f32", "bf16", "f16")[seed % 3]
+    module = imported_model(tmp_path, random_config(seed), stored, seed=seed)
+    expect_every_pass_to_keep_the_logits(
+        module, ("f32", "bf16")[seed % 2], f"--fdpp-check-seed={seed}",
+        "--fdpp-check-sequences=4")
 
 
 def test_a_fault_is_found(imported):

@@ -35,11 +35,12 @@ protected:
     return result;
   }
 
-  /// Sends one model through every phase that is IR.
+  /// Sends one model through every phase that is IR and that it can reach.
   std::shared_ptr<CheckOutcome> check(uint64_t seed, StringRef dtype,
-                                      RoundingMode mode) {
+                                      RoundingMode mode,
+                                      ModelFamily family = ModelFamily::Llama) {
     OwningOpRef<ModuleOp> module = ModuleOp::create(UnknownLoc::get(&context));
-    buildRandomModel(*module, seed);
+    buildRandomModel(*module, seed, family);
     PassManager manager(&context);
     CheckOptions options;
     options.seed = seed;
@@ -49,7 +50,8 @@ protected:
     phaseOptions.dtype = dtype.str();
     for (auto phase : {::fdpp::Phase::Rolled, ::fdpp::Phase::Fused,
                        ::fdpp::Phase::Planned, ::fdpp::Phase::Emittable})
-      ::fdpp::addPassesTo(phase, phaseOptions, manager);
+      if (family == ModelFamily::Llama || phase != ::fdpp::Phase::Emittable)
+        ::fdpp::addPassesTo(phase, phaseOptions, manager);
     EXPECT_TRUE(succeeded(manager.run(*module)))
         << "seed " << seed << ", dtype " << dtype.str();
     EXPECT_FALSE(outcome->failed) << "seed " << seed << ", dtype "
@@ -81,6 +83,14 @@ TEST_F(RandomModels, EveryPassKeepsTheMeaning) {
   }
   std::printf("%u scripts, at least %u a model, largest difference %.3g\n",
               runs, fewest, error);
+}
+
+TEST_F(RandomModels, EveryPassKeepsTheMeaningOfUnusualModels) {
+  for (uint64_t seed = 1; seed <= 60 && !HasFailure(); ++seed) {
+    auto outcome = check(seed, kDtypes[seed % 3], RoundingMode::Exact,
+                         ModelFamily::Unusual);
+    EXPECT_GE(outcome->runs, 16u) << "seed " << seed;
+  }
 }
 
 TEST_F(RandomModels, EveryPassRoundsWhereTheOthersDo) {

@@ -14,10 +14,19 @@ class Pass;
 
 namespace mlir::fdpp {
 
-/// Fills `module` with weights and a @step as the raised phase has it: a Llama-
-/// like model whose sizes and structure are functions of the seed. Its weights
-/// are inline and large enough for every part to matter.
-void buildRandomModel(ModuleOp module, uint64_t seed);
+/// Which random models to build.
+enum class ModelFamily {
+  Llama,   ///< What every phase up to emittable takes.
+  Unusual, ///< Forms that no engine has yet, up to planned: other rotary
+           ///< pairs, layer norms, feed-forward parts without a gate, scaled
+           ///< embeddings.
+};
+
+/// Fills `module` with weights and a @step as the raised phase has it: a model
+/// whose sizes and structure are functions of the seed. Its weights are inline
+/// and large enough for every part to matter.
+void buildRandomModel(ModuleOp module, uint64_t seed,
+                      ModelFamily family = ModelFamily::Llama);
 
 /// The kinds of faults that can be injected.
 SmallVector<StringRef> faultNames();
