@@ -13,10 +13,10 @@ using namespace mlir::fdpp;
 /// Categories of remarks in the order of the phases, as headings.
 static constexpr std::pair<StringRef, StringRef> kSections[] = {
     {"recognition", "What the graph means"},
-    {"rolling", "Layers"},
+    {"layers", "Layers"},
     {"dtypes", "Storage types"},
     {"fusion", "Fusions"},
-    {"attention", "Attention"},
+    {"entries", "Entries"},
     {"variants", "Linears: kernel variants"},
     {"layout", "Weight layouts"},
     {"memory", "Memory plan"}};

@@ -2,6 +2,7 @@
 //
 // --onnx-fold-constants
 
+#include "Remarks.h"
 #include "fdpp/Dialect/ONNX/IR/ONNXDialect.h"
 #include "fdpp/Dialect/ONNX/Interpreter/Evaluate.h"
 #include "fdpp/Dialect/ONNX/Transforms/Passes.h"
@@ -81,21 +82,33 @@ struct FoldConstantsPass : impl::ONNXFoldConstantsBase<FoldConstantsPass> {
   using ONNXFoldConstantsBase::ONNXFoldConstantsBase;
 
   void runOnOperation() override {
+    forwards = evaluated = 0;
     for (Operation &op :
          llvm::make_early_inc_range(getOperation().getBody().front()))
       if (auto onnxOp = dyn_cast<Operator>(op))
         if (failed(fold(onnxOp)))
           return signalPassFailure();
     eraseDeadOps(getOperation());
+    if (evaluated + forwards > 0)
+      remark::passed(getOperation().getLoc(), options())
+          << remark::add("constants and operations without effect folded")
+          << remark::metric("evaluated", evaluated)
+          << remark::metric("without effect", forwards);
+  }
+
+  remark::RemarkOpts options() {
+    return recognition("fold-constants", getOperation());
   }
 
   LogicalResult fold(Operator op) {
     if (Value value = forwarded(op)) {
       op->getResult(0).replaceAllUsesWith(value);
+      ++forwards;
       return success();
     }
     if (auto shape = staticShape(op)) {
       replaceByConstants(op, *shape);
+      ++evaluated;
       return success();
     }
     SmallVector<Tensor> operands;
@@ -107,14 +120,23 @@ struct FoldConstantsPass : impl::ONNXFoldConstantsBase<FoldConstantsPass> {
       if (operands.back().isAbsent())
         return success();
     }
-    if (!canEvaluate(op) || !fits(op, maxBytes))
+    if (!canEvaluate(op))
       return success();
+    if (!fits(op, maxBytes)) {
+      remark::missed(op->getLoc(), options()) << remark::add(
+          "{0} of constants stays: its value takes more than {1} bytes",
+          op->getName().getStringRef(), maxBytes.getValue());
+      return success();
+    }
     auto values = evaluate(op, operands);
     if (failed(values))
       return failure();
     replaceByConstants(op, *values);
+    ++evaluated;
     return success();
   }
+
+  unsigned forwards = 0, evaluated = 0;
 };
 } // namespace
 } // namespace mlir::fdpp::onnx

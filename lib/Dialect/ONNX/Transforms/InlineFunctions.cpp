@@ -2,11 +2,13 @@
 //
 // --onnx-inline-functions
 
+#include "Remarks.h"
 #include "fdpp/Dialect/ONNX/IR/ONNXDialect.h"
 #include "fdpp/Dialect/ONNX/Transforms/Passes.h"
 
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/SymbolTable.h"
+#include "llvm/ADT/MapVector.h"
 
 namespace mlir::fdpp::onnx {
 #define GEN_PASS_DEF_ONNXINLINEFUNCTIONS
@@ -40,6 +42,7 @@ struct InlineFunctionsPass
     for (auto func : getOperation().getOps<func::FuncOp>()) {
       if (func.isPrivate())
         continue;
+      llvm::MapVector<StringRef, unsigned> calls;
       // The importer refuses recursion, so this ends.
       while (auto call = firstCall(func, symbols)) {
         auto callee = symbols.lookup<func::FuncOp>(call.getCallee());
@@ -48,8 +51,14 @@ struct InlineFunctionsPass
                            << "block to inline";
           return signalPassFailure();
         }
+        ++calls[callee.getName()];
         inlineCall(call, callee);
       }
+      for (auto [name, count] : calls)
+        remark::passed(func.getLoc(),
+                       fdpp::onnx::recognition("inline-functions", func))
+            << remark::add("function @{0} inlined", name)
+            << remark::metric("calls", count);
     }
     for (auto func :
          llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>()))

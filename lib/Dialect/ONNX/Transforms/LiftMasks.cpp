@@ -3,8 +3,11 @@
 // --onnx-lift-masks
 
 #include "Elements.h"
+#include "Remarks.h"
 #include "fdpp/Dialect/ONNX/IR/ONNXLiftedOps.h"
 #include "fdpp/Dialect/ONNX/Transforms/Passes.h"
+
+#include "llvm/ADT/MapVector.h"
 
 namespace mlir::fdpp::onnx {
 #define GEN_PASS_DEF_ONNXLIFTMASKS
@@ -100,6 +103,8 @@ private:
 
 struct LiftMasksPass : impl::ONNXLiftMasksBase<LiftMasksPass> {
   void runOnOperation() override {
+    lifted.clear();
+    readers.clear();
     SymbolicShapes shapes(getOperation());
     for (Operation &op : getOperation().getBody().front()) {
       auto attention = dyn_cast<Operator>(op);
@@ -111,6 +116,34 @@ struct LiftMasksPass : impl::ONNXLiftMasksBase<LiftMasksPass> {
         return signalPassFailure();
     }
     eraseDeadOps(getOperation());
+    for (auto &[mask, count] : readers)
+      explain(cast<MaskOp>(mask), count);
+  }
+
+  remark::RemarkOpts options() {
+    return recognition("lift-masks", getOperation());
+  }
+
+  void explain(MaskOp mask, unsigned count) {
+    MaskAttr visible = mask.getVisible();
+    SmallVector<std::string> parts;
+    if (visible.getCausal())
+      parts.push_back("causal");
+    if (visible.getWindow() > 0)
+      parts.push_back("a window of " + std::to_string(visible.getWindow()));
+    if (visible.getPadding())
+      parts.push_back("padding");
+    if (parts.empty())
+      parts.push_back("every key");
+    remark::passed(mask.getLoc(), options())
+        << remark::add("attention mask means {0}", llvm::join(parts, ", "))
+        << remark::metric("attentions", count);
+  }
+
+  /// Why a mask cannot be lifted, as a remark too: it ends the compilation.
+  void refuse(Operator attention, StringRef why) {
+    remark::failed(attention->getLoc(), options())
+        << remark::add("attention mask not lifted: {0}", why);
   }
 
   /// The condition under which an element of `mask` lets a key be seen.
@@ -130,6 +163,10 @@ struct LiftMasksPass : impl::ONNXLiftMasksBase<LiftMasksPass> {
                   element.floats->second <= kHiddenBias;
     if (element.truth && (isBias || !element.floats))
       return element.truth;
+    std::string why = "it is no condition on query and key";
+    if (Operation *obstacle = elements.obstacle())
+      why += "; reading stops at " + obstacle->getName().getStringRef().str();
+    refuse(attention, why);
     InFlightDiagnostic error = attention->emitOpError(
         "has a mask that cannot be read as a condition on query and key");
     if (elements.obstacle())
@@ -158,11 +195,14 @@ struct LiftMasksPass : impl::ONNXLiftMasksBase<LiftMasksPass> {
       return attention->emitOpError(
           "has query or past lengths that are no function of the inputs");
     Classifier classifier(shapes, past);
-    if (!classifier.add(**predicate))
+    if (!classifier.add(**predicate)) {
+      std::string condition = elements.print(**predicate);
+      refuse(attention, "neither causal, window nor padding, but " + condition);
       return attention->emitOpError("has a mask that is not causal, window or "
                                     "padding: key d3 is seen by query d2 of "
                                     "batch d0 where ")
-             << elements.print(**predicate);
+             << condition;
+    }
     setMask(attention, classifier.meaning(), queries, past, shapes);
     return success();
   }
@@ -188,10 +228,13 @@ struct LiftMasksPass : impl::ONNXLiftMasksBase<LiftMasksPass> {
           MaskOp::create(builder, loc, type, q, p, meaning.padding, visible);
     }
     attention->setOperand(operand.getBeginOperandIndex(), fresh);
+    ++readers[fresh.getDefiningOp()];
   }
 
   /// Masks shared by layers stay shared.
   llvm::DenseMap<std::tuple<Value, AffineExpr, AffineExpr>, Value> lifted;
+  /// How many attentions read each lifted mask.
+  llvm::MapVector<Operation *, unsigned> readers;
 };
 } // namespace
 } // namespace mlir::fdpp::onnx

@@ -2,6 +2,7 @@
 //
 // --onnx-lift-shapes
 
+#include "Remarks.h"
 #include "Symbolic.h"
 #include "fdpp/Dialect/ONNX/IR/ONNXLiftedOps.h"
 #include "fdpp/Dialect/ONNX/Transforms/Passes.h"
@@ -15,6 +16,7 @@ struct LiftShapesPass : impl::ONNXLiftShapesBase<LiftShapesPass> {
   void runOnOperation() override {
     SymbolicShapes shapes(getOperation());
     Block &body = getOperation().getBody().front();
+    unsigned lifted = 0;
     for (Operation &op : llvm::make_early_inc_range(body)) {
       if (!isa<Operator>(op) || op.getNumResults() != 1 || op.use_empty())
         continue;
@@ -27,8 +29,16 @@ struct LiftShapesPass : impl::ONNXLiftShapesBase<LiftShapesPass> {
       OpBuilder builder(&op);
       result.replaceAllUsesWith(
           shapes.materialize(builder, op.getLoc(), type, *elements));
+      ++lifted;
     }
     eraseDeadOps(getOperation());
+    if (lifted > 0)
+      remark::passed(getOperation().getLoc(),
+                     recognition("lift-shapes", getOperation()))
+          << remark::add(
+                 "shape arithmetic is a function of the inputs' extents")
+          << remark::metric("tensors", lifted)
+          << remark::metric("extents", shapes.symbols().size());
   }
 };
 } // namespace

@@ -2,6 +2,8 @@
 //===- MatchActivations.cpp - Norms and gated units -----------------------===//
 #include "Matchers.h"
 
+#include <cmath>
+
 namespace mlir::fdpp::onnx {
 
 /// A single-precision attribute as the decimal number it was written from:
@@ -27,8 +29,10 @@ static bool overLast(Operator op) {
 
 bool matchRMSNorm(Operator op, Recogniser &r) {
   Value gamma = r.parameters.findVector(op.inputAt(1));
-  if (!gamma || !overLast(op))
-    return false;
+  if (!gamma)
+    return r.refuse(op, "its gamma is no parameter");
+  if (!overLast(op))
+    return r.refuse(op, "it does not normalise the last dimension alone");
   for (unsigned i = 1; i < op->getNumResults(); ++i)
     if (!op->getResult(i).use_empty())
       return false;
@@ -44,8 +48,10 @@ bool matchLayerNorm(Operator op, Recogniser &r) {
   Value gamma = r.parameters.findVector(op.inputAt(1)), beta;
   if (op.inputAt(2))
     beta = r.parameters.findVector(op.inputAt(2));
-  if (!gamma || (op.inputAt(2) && !beta) || !overLast(op))
-    return false;
+  if (!gamma || (op.inputAt(2) && !beta))
+    return r.refuse(op, "its gamma or beta is no parameter");
+  if (!overLast(op))
+    return r.refuse(op, "it does not normalise the last dimension alone");
   for (unsigned i = 1; i < op->getNumResults(); ++i)
     if (!op->getResult(i).use_empty())
       return false;
@@ -95,12 +101,77 @@ bool matchGlu(Operator op, Recogniser &r) {
   for (auto [g, u] : {std::pair(0, 1), std::pair(1, 0)}) {
     auto [gate, kind] = activationOf(op.inputAt(g));
     Value up = op.inputAt(u);
-    if (!gate || gate.getType() != type || up.getType() != type ||
-        !gate.getDefiningOp<LinearOp>() || !up.getDefiningOp<LinearOp>())
+    if (!gate || gate.getType() != type || up.getType() != type)
       continue;
+    if (!gate.getDefiningOp<LinearOp>() || !up.getDefiningOp<LinearOp>()) {
+      r.refuse(op, "gate or up is not the result of a linear");
+      continue;
+    }
     auto glu = GluOp::create(r.builder, op->getLoc(), TypeRange(type), gate, up,
                              kind, ValueRange());
     op->replaceAllUsesWith(glu);
+    return true;
+  }
+  return false;
+}
+
+/// An activation on its own; the one of a gate belongs to the gated unit.
+bool matchActivation(Operator op, Recogniser &r) {
+  RankedTensorType type = rowType(op.outputAt(0));
+  auto [x, kind] = activationOf(op.outputAt(0));
+  bool gates = llvm::any_of(op->getUsers(), [](Operation *user) {
+    return definedBy(user->getResult(0), "Mul");
+  });
+  if (!type || !x || gates || x.getType() != type || !isFromModel(x))
+    return false;
+  auto activation = ActivationOp::create(
+      r.builder, op->getLoc(), TypeRange(type), x, kind, ValueRange());
+  op->replaceAllUsesWith(activation);
+  return true;
+}
+
+/// A product of a value that the model computes with one number.
+bool matchScale(Operator op, Recogniser &r) {
+  RankedTensorType type = rowType(op.outputAt(0));
+  for (auto [x, other] : {std::pair(0, 1), std::pair(1, 0)}) {
+    Value input = op.inputAt(x);
+    std::optional<double> factor = scalarOf(op.inputAt(other));
+    if (!type || !factor || input.getType() != type || !isFromModel(input))
+      continue;
+    auto scale = ScaleOp::create(r.builder, op->getLoc(), TypeRange(type),
+                                 input, llvm::APFloat(*factor), ValueRange());
+    op->replaceAllUsesWith(scale);
+    return true;
+  }
+  return false;
+}
+
+/// The x of x / cap, null if `value` is none: a quotient, or a product that was
+/// recognised as a scale before.
+static Value quotientOf(Value value, double cap) {
+  if (Operator quotient = definedBy(value, "Div"))
+    return scalarOf(quotient.inputAt(1)) == cap ? quotient.inputAt(0) : Value();
+  auto scale = value.getDefiningOp<ScaleOp>();
+  if (!scale || !scale.getFactor())
+    return {};
+  double product = scale.getFactor()->convertToDouble() * cap;
+  return std::abs(product - 1) < 1e-6 ? scale.getInput() : Value();
+}
+
+/// cap * tanh(x / cap).
+bool matchSoftcap(Operator op, Recogniser &r) {
+  RankedTensorType type = rowType(op.outputAt(0));
+  for (auto [t, c] : {std::pair(0, 1), std::pair(1, 0)}) {
+    Operator tanh = definedBy(op.inputAt(t), "Tanh");
+    std::optional<double> cap = scalarOf(op.inputAt(c));
+    if (!type || !tanh || !cap || *cap <= 0)
+      continue;
+    Value x = quotientOf(tanh.inputAt(0), *cap);
+    if (!x || x.getType() != type || !isFromModel(x))
+      continue;
+    auto softcap = SoftcapOp::create(r.builder, op->getLoc(), TypeRange(type),
+                                     x, llvm::APFloat(*cap), ValueRange());
+    op->replaceAllUsesWith(softcap);
     return true;
   }
   return false;

@@ -95,9 +95,12 @@ static RopeTableOp tableOf(Operator op, Recogniser &r) {
 bool matchRotary(Operator op, Recogniser &r) {
   RankedTensorType type = rowType(op.inputAt(0));
   int64_t heads = intAttr(op, "num_heads", 0);
-  if (!type || type.getRank() != 3 || heads <= 0 || op.inputAt(3) ||
+  if (op.inputAt(3))
+    return r.refuse(op, "its tables are read through position_ids");
+  if (!type || type.getRank() != 3 || heads <= 0 ||
       type.getShape().back() % heads || !rowType(op.inputAt(1)))
-    return false;
+    return r.refuse(op, "it is not over [batch, sequence, heads * size] with a "
+                        "known number of heads");
   int64_t headDim = type.getShape().back() / heads;
   int64_t rotary = intAttr(op, "rotary_embedding_dim", 0);
   if (2 * rowType(op.inputAt(1)).getShape().back() !=
@@ -105,7 +108,8 @@ bool matchRotary(Operator op, Recogniser &r) {
     return false;
   RopeTableOp table = tableOf(op, r);
   if (!table)
-    return false;
+    return r.refuse(op, "its tables are not cos and sin of positions times "
+                        "frequencies");
   auto rope =
       RopeOp::create(r.builder, op->getLoc(), TypeRange(type), op.inputAt(0),
                      table.getResult(0), table.getResult(1), headDim,
@@ -147,13 +151,14 @@ bool matchAttention(Operator op, Recogniser &r) {
   bool hasPast = op.inputAt(4) && op.inputAt(5);
   if (!q || !k || !v || !y || q.getRank() != 3 || heads <= 0 || kvHeads <= 0 ||
       q.getShape().back() % heads || heads % kvHeads || op.outputAt(3))
-    return false;
+    return r.refuse(op, "it is not over [batch, sequence, heads * size] with "
+                        "known numbers of heads");
   int64_t headDim = q.getShape().back() / heads;
   if (k.getShape().back() != kvHeads * headDim || v != k)
-    return false;
+    return r.refuse(op, "keys and values have other head sizes than queries");
   auto mask = maskOf(op, hasPast);
   if (!mask)
-    return false;
+    return r.refuse(op, "its mask is not lifted");
   SmallVector<Value> past;
   SmallVector<Type> present;
   for (unsigned i : {0u, 1u}) {
@@ -161,10 +166,10 @@ bool matchAttention(Operator op, Recogniser &r) {
     if (hasPast) {
       past.push_back(op.inputAt(4 + i));
       if (!cache)
-        return false;
+        return r.refuse(op, "it has a past but gives no present");
       present.push_back(cache.getType());
     } else if (cache && !cache.use_empty()) {
-      return false;
+      return r.refuse(op, "it gives a present without a past");
     }
   }
   double scale = floatAttr(op, "scale", 1 / std::sqrt(double(headDim)));

@@ -11,7 +11,7 @@ bool matchEmbed(Operator op, Recogniser &r) {
     return false;
   Value table = r.parameters.find(op.inputAt(0));
   if (!table || cast<RankedTensorType>(table.getType()).getRank() != 2)
-    return false;
+    return r.refuse(op, "its table is no parameter of rank 2");
   auto embed = EmbedOp::create(r.builder, op->getLoc(), op->getResultTypes(),
                                op.inputAt(1), table, ValueRange());
   op->replaceAllUsesWith(embed);
@@ -47,17 +47,20 @@ static bool createLinear(Operator op, Value x, Value weight, Value bias,
 /// x . W with a parameter W.
 bool matchMatMul(Operator op, Recogniser &r) {
   Value weight = r.parameters.findTransposed(op.inputAt(1));
-  return weight && createLinear(op, op.inputAt(0), weight, Value(), r);
+  if (!weight)
+    return r.refuse(op, "its right operand is no parameter of rank 2");
+  return createLinear(op, op.inputAt(0), weight, Value(), r) ||
+         r.refuse(op, "its operands do not share K");
 }
 
 bool matchGemm(Operator op, Recogniser &r) {
   if (floatAttr(op, "alpha", 1) != 1 || intAttr(op, "transA", 0) != 0)
-    return false;
+    return r.refuse(op, "it has an alpha or a transposed left operand");
   Value bias;
   if (op.inputAt(2)) {
     bias = r.parameters.findVector(op.inputAt(2));
     if (!bias || floatAttr(op, "beta", 1) != 1)
-      return false;
+      return r.refuse(op, "its bias is no parameter or has a beta");
   }
   Value weight = intAttr(op, "transB", 0)
                      ? r.parameters.find(op.inputAt(1))
@@ -85,11 +88,9 @@ bool matchResidual(Operator op, Recogniser &r) {
   if (!type || op.inputAt(0).getType() != type ||
       op.inputAt(1).getType() != type || !isa<FloatType>(type.getElementType()))
     return false;
-  for (Value input : {op.inputAt(0), op.inputAt(1)}) {
-    Operation *producer = input.getDefiningOp();
-    if (!producer || !isa<FDPPDialect>(producer->getDialect()))
-      return false;
-  }
+  for (Value input : {op.inputAt(0), op.inputAt(1)})
+    if (!isFromModel(input))
+      return r.refuse(op, "a summand is not recognised as the model's");
   auto sum = AddOp::create(r.builder, op->getLoc(), TypeRange(type),
                            op.inputAt(0), op.inputAt(1), ValueRange());
   op->replaceAllUsesWith(sum);

@@ -57,17 +57,26 @@ public:
 
   /// Tries the matchers of the op's name.
   bool recognise(Operator op);
+  /// For a matcher that gives up: notes why and returns false.
+  bool refuse(Operator op, StringRef why);
+  /// Why an op is left, "" if no matcher said so.
+  std::string obstacle(Operation *op) const { return obstacles.lookup(op); }
 
   Parameters parameters;
   OpBuilder builder;
   /// cos and sin of the same angles are one table.
   llvm::DenseMap<std::pair<Value, Value>, RopeTableOp> ropeTables;
+
+private:
+  llvm::DenseMap<Operation *, std::string> obstacles;
 };
 
 /// The op called `name` of the default domain that defines `value`, or null.
 Operator definedBy(Value value, StringRef name);
 /// The type if it is ranked and its last extent is static.
 RankedTensorType rowType(Value value);
+/// True if the value is computed by an op that is already recognised.
+bool isFromModel(Value value);
 /// The only element of a constant, nullopt if it is none.
 std::optional<double> scalarOf(Value value);
 
@@ -83,6 +92,9 @@ bool matchResidual(Operator op, Recogniser &r);
 bool matchRMSNorm(Operator op, Recogniser &r);
 bool matchLayerNorm(Operator op, Recogniser &r);
 bool matchGlu(Operator op, Recogniser &r);
+bool matchActivation(Operator op, Recogniser &r);
+bool matchScale(Operator op, Recogniser &r);
+bool matchSoftcap(Operator op, Recogniser &r);
 
 // MatchAttention.cpp
 bool matchRotary(Operator op, Recogniser &r);

@@ -3,9 +3,12 @@
 // --onnx-recognise
 
 #include "Matchers.h"
+#include "Remarks.h"
 #include "fdpp/Dialect/ONNX/IR/ONNXLiftedOps.h"
 #include "fdpp/Dialect/ONNX/Transforms/Passes.h"
 #include "fdpp/Interpreter/Tensor.h"
+
+#include "llvm/ADT/MapVector.h"
 
 #include <map>
 
@@ -32,6 +35,11 @@ RankedTensorType rowType(Value value) {
   return type;
 }
 
+bool isFromModel(Value value) {
+  Operation *producer = value.getDefiningOp();
+  return producer && isa<FDPPDialect>(producer->getDialect());
+}
+
 std::optional<double> scalarOf(Value value) {
   DenseElementsAttr attr = constantOf(value);
   if (!attr || attr.getNumElements() != 1)
@@ -54,13 +62,18 @@ static constexpr Entry kMatchers[] = {
     {"onnx.Attention", matchAttention},
     {"onnx.Cast", matchEmbedCast},
     {"onnx.Gather", matchEmbed},
+    {"onnx.Gelu", matchActivation},
     {"onnx.Gemm", matchGemm},
     {"onnx.LayerNormalization", matchLayerNorm},
     {"onnx.MatMul", matchMatMul},
     {"onnx.Mul", matchGlu},
+    {"onnx.Mul", matchSoftcap},
+    {"onnx.Mul", matchScale},
     {"onnx.RMSNormalization", matchRMSNorm},
+    {"onnx.Relu", matchActivation},
     {"onnx.RotaryEmbedding", matchRotary},
     {"onnx.SimplifiedLayerNormalization", matchRMSNorm},
+    {"onnx.Swish", matchActivation},
 };
 
 bool Recogniser::recognise(Operator op) {
@@ -68,6 +81,11 @@ bool Recogniser::recognise(Operator op) {
   for (const Entry &entry : kMatchers)
     if (entry.root == op->getName().getStringRef() && entry.matcher(op, *this))
       return true;
+  return false;
+}
+
+bool Recogniser::refuse(Operator op, StringRef why) {
+  obstacles[op] = why.str();
   return false;
 }
 
@@ -126,13 +144,40 @@ struct RecognisePass : impl::ONNXRecogniseBase<RecognisePass> {
       return signalPassFailure();
     }
     Recogniser recogniser(getOperation(), func);
+    recognised.clear();
     for (Operation &op : llvm::make_early_inc_range(func.getBody().front()))
       if (auto onnxOp = dyn_cast<Operator>(op))
-        recogniser.recognise(onnxOp);
+        if (recogniser.recognise(onnxOp))
+          note(onnxOp);
     eraseDeadOps(func);
+    explain(func, recogniser);
     if (failed(refuseLeftovers(func)))
       return signalPassFailure();
     eraseDeadWeights();
+  }
+
+  /// A matcher puts what it creates in front of the root.
+  void note(Operator root) {
+    StringRef created = root->getPrevNode()->getName().getStringRef();
+    auto &[count, loc] = recognised[{root->getName().getStringRef(), created}];
+    if (count++ == 0)
+      loc = root->getLoc();
+  }
+
+  void explain(func::FuncOp func, const Recogniser &recogniser) {
+    remark::RemarkOpts options = recognition("recognise", func);
+    for (auto &[names, found] : recognised)
+      remark::passed(*found.second, options)
+          << remark::add("{0} became {1}", names.first, names.second)
+          << remark::metric("operations", found.first);
+    for (Operation &op : func.getBody().front()) {
+      if (!isa<ONNXDialect>(op.getDialect()))
+        continue;
+      std::string why = recogniser.obstacle(&op);
+      remark::missed(op.getLoc(), options) << remark::add(
+          "{0} stays: {1}", op.getName().getStringRef(),
+          why.empty() ? "no part of a Llama model looks like this" : why);
+    }
   }
 
   /// Weights that only a replaced form used.
@@ -142,6 +187,11 @@ struct RecognisePass : impl::ONNXRecogniseBase<RecognisePass> {
       if (SymbolTable::symbolKnownUseEmpty(weight, getOperation()))
         weight.erase();
   }
+
+  /// Of each kind of root and what it became: how many, and where the first.
+  llvm::MapVector<std::pair<StringRef, StringRef>,
+                  std::pair<unsigned, std::optional<Location>>>
+      recognised;
 };
 } // namespace
 } // namespace mlir::fdpp::onnx

@@ -1,4 +1,9 @@
 // RUN: fdpp-opt %s --onnx-fold-constants -split-input-file -verify-diagnostics | FileCheck %s
+// RUN: not fdpp-opt %s --onnx-fold-constants -split-input-file --remarks-filter=recognition 2>&1 | FileCheck %s --check-prefix=REMARK
+
+// REMARK: remark: [Passed] fold-constants {{.*}}Function=arithmetic | Remark="constants and operations without effect folded", evaluated=4, without effect=0
+// REMARK: remark: [Passed] fold-constants {{.*}}Function=shapes {{.*}}evaluated=1, without effect=2
+// REMARK: remark: [Missed] fold-constants {{.*}}Function=large | Remark="onnx.Range of constants stays: its value takes more than 1024 bytes"
 
 // CHECK-LABEL: func.func @arithmetic
 // CHECK-NEXT: %[[C:.*]] = onnx.Constant dense<[-4, 1, 9]> : tensor<3xi64>

@@ -1,4 +1,8 @@
 // RUN: fdpp-opt %s --onnx-inline-functions --mlir-print-debuginfo -split-input-file -verify-diagnostics | FileCheck %s
+// RUN: not fdpp-opt %s --onnx-inline-functions -split-input-file --remarks-filter=recognition 2>&1 | FileCheck %s --check-prefix=REMARK
+
+// REMARK: remark: [Passed] inline-functions {{.*}}Function=main | Remark="function @twice inlined", calls=1
+// REMARK: remark: [Passed] inline-functions {{.*}}Remark="function @other inlined", calls=1
 
 // CHECK-LABEL: func.func @main
 // CHECK: %[[A:.*]] = onnx.Swish(%arg0{{.*}}) : (tensor<2xf32>) -> tensor<2xf32> loc(#[[LOC:.*]])

@@ -1,4 +1,10 @@
 // RUN: fdpp-opt %s --onnx-lift-masks -split-input-file -verify-diagnostics | FileCheck %s
+// RUN: not fdpp-opt %s --onnx-lift-masks -split-input-file --remarks-filter=recognition 2>&1 | FileCheck %s --check-prefix=REMARK
+
+// REMARK: remark: [Passed] lift-masks {{.*}}Function=causal_padding | Remark="attention mask means causal, padding", attentions=1
+// REMARK: remark: [Passed] lift-masks {{.*}}Function=window | Remark="attention mask means causal, a window of 5", attentions=1
+// REMARK: remark: [Failure] lift-masks {{.*}}Function=misaligned | Remark="attention mask not lifted: neither causal, window nor padding, but d2 - d3 >= 0"
+// REMARK: remark: [Failure] lift-masks {{.*}}Function=unreadable | Remark="attention mask not lifted: it is no condition on query and key; reading stops at onnx.Exp"
 
 // Causal and padding, as fdpp-export writes it.
 // CHECK: #[[ID:.*]] = affine_map<()[s0] -> (s0)>

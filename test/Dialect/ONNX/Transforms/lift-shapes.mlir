@@ -1,4 +1,7 @@
 // RUN: fdpp-opt %s --onnx-lift-shapes -split-input-file | FileCheck %s
+// RUN: fdpp-opt %s --onnx-lift-shapes -split-input-file --remarks-filter=recognition 2>&1 | FileCheck %s --check-prefix=REMARK
+
+// REMARK: remark: [Passed] lift-shapes {{.*}}Function=lengths | Remark="shape arithmetic is a function of the inputs' extents", extents=4, tensors=5
 
 // CHECK-DAG: #[[ID:.*]] = affine_map<()[s0] -> (s0)>
 // CHECK-DAG: #[[SUM:.*]] = affine_map<()[s0, s1] -> (s0 + s1)>

@@ -1,4 +1,15 @@
 // RUN: fdpp-opt %s --onnx-recognise -split-input-file -verify-diagnostics | FileCheck %s
+// RUN: not fdpp-opt %s --onnx-recognise -split-input-file --remarks-filter=recognition 2>&1 | FileCheck %s --check-prefix=REMARK
+
+// REMARK: remark: [Passed] recognise {{.*}}Remark="onnx.Gather became fdpp.embed", operations=1
+// REMARK: remark: [Passed] recognise {{.*}}Remark="onnx.RMSNormalization became fdpp.rms_norm", operations=1
+// REMARK: remark: [Passed] recognise {{.*}}Remark="onnx.MatMul became fdpp.linear", operations=5
+// REMARK: remark: [Passed] recognise {{.*}}Remark="onnx.RotaryEmbedding became fdpp.rope", operations=2
+// REMARK: remark: [Passed] recognise {{.*}}Remark="onnx.Attention became fdpp.masked_attention", operations=1
+// REMARK: remark: [Passed] recognise {{.*}}Remark="onnx.Mul became fdpp.glu", operations=1
+// REMARK: remark: {{.*}}[Missed] recognise {{.*}}Remark="onnx.Exp stays: no part of a Llama model looks like this"
+// REMARK: remark: [Missed] recognise {{.*}}Remark="onnx.MatMul stays: its right operand is no parameter of rank 2"
+// REMARK: remark: [Missed] recognise {{.*}}Remark="onnx.LayerNormalization stays: its gamma or beta is no parameter"
 
 // One layer as fdpp-export writes it, weights in bf16.
 // CHECK-DAG: fdpp.weight @embed [#fdpp.seeded<1>] : tensor<32x8xbf16>
@@ -97,4 +108,42 @@ func.func @main(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
   %1 = onnx.Exp(%0) : (tensor<?x8xf32>) -> tensor<?x8xf32> loc("f")
   %2 = onnx.unsupported "" : "LSTM"(%1) {node_attributes = {}, reason = "no such operator in the onnx dialect"} : (tensor<?x8xf32>) -> tensor<?x8xf32> loc("l")
   return %2 : tensor<?x8xf32>
+}
+
+// -----
+
+// What Gemma adds: a scale behind the embedding, a cap on the logits; what others
+// have: an activation without a gate.
+// CHECK: %[[X:.*]] = fdpp.embed
+// CHECK: %[[S:.*]] = fdpp.scale %[[X]] {factor = 4.000000e+00 : f64}
+// CHECK: %[[H:.*]] = fdpp.linear %[[S]]
+// CHECK: %[[A:.*]] = fdpp.activation %[[H]] {activation = #fdpp.activation<gelu_tanh>}
+// CHECK: %[[L:.*]] = fdpp.linear %[[A]]
+// CHECK: %[[C:.*]] = fdpp.softcap %[[L]] {cap = 2.500000e+00 : f64}
+// CHECK: return %[[C]]
+fdpp.weight @embed [#fdpp.seeded<1>] : tensor<32x8xf32>
+fdpp.weight @up [#fdpp.seeded<2>] : tensor<8x8xf32>
+func.func @main(%ids: tensor<?x?xi64>) -> tensor<?x?x8xf32> {
+  %table = fdpp.weight_at @embed : tensor<32x8xf32>
+  %w = fdpp.weight_at @up : tensor<8x8xf32>
+  %four = onnx.Constant dense<4.0> : tensor<f32>
+  %cap = onnx.Constant dense<2.5> : tensor<1xf32>
+  %x = onnx.Gather(%table, %ids) : (tensor<32x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
+  %s = onnx.Mul(%four, %x) : (tensor<f32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  %h = onnx.MatMul(%s, %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
+  %a = onnx.Gelu(%h) {approximate = "tanh"} : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  %l = onnx.MatMul(%a, %w) : (tensor<?x?x8xf32>, tensor<8x8xf32>) -> tensor<?x?x8xf32>
+  %d = onnx.Div(%l, %cap) : (tensor<?x?x8xf32>, tensor<1xf32>) -> tensor<?x?x8xf32>
+  %t = onnx.Tanh(%d) : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  %c = onnx.Mul(%t, %cap) : (tensor<?x?x8xf32>, tensor<1xf32>) -> tensor<?x?x8xf32>
+  return %c : tensor<?x?x8xf32>
+}
+
+// -----
+
+// expected-error @below {{2 operations of the graph are not recognised as parts of a Llama model: onnx.LayerNormalization at '?'; onnx.MatMul at '?'}}
+func.func @main(%x: tensor<?x8xf32>, %w: tensor<8x8xf32>, %g: tensor<8xf32>) -> tensor<?x8xf32> {
+  %0 = onnx.MatMul(%x, %w) : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+  %1 = onnx.LayerNormalization(%0, %g) : (tensor<?x8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
+  return %1 : tensor<?x8xf32>
 }
