@@ -25,6 +25,14 @@ def parse_arguments():
     add("--bias", choices=["none", "qkv", "q", "all"], default="none")
     add("--windows", type=int, nargs="+", default=[0],
         help="attention windows, repeated over the layers")
+    add("--eps", type=float, nargs="+", default=[1e-5],
+        help="of the norms in front of attention, repeated over the layers")
+    add("--thetas", type=float, nargs="+", default=[10000.0],
+        help="rotary bases, repeated over the layers; each makes a table")
+    add("--rotary-dim", type=int, help="elements of a head that turn")
+    add("--layer-norm", choices=["none", "beta", "plain"], default="none",
+        help="layer norms in the place of RMS norms")
+    add("--embedding-scale", type=float, default=1.0)
     add("--softcap", type=float, default=0.0, help="of the logits")
     add("--interleaved", action="store_true", help="rotary pairs (2j, 2j+1)")
     add("--late-tables", action="store_true",
@@ -35,6 +43,13 @@ def parse_arguments():
     return parser.parse_args()
 
 
+def number(value):
+    """A float as MLIR reads it: 1.0e-5."""
+    mantissa, _, exponent = repr(float(value)).partition("e")
+    point = "" if "." in mantissa else ".0"
+    return mantissa + point + (f"e{int(exponent)}" if exponent else "")
+
+
 class Step:
     """Collects the weights and the body of one step."""
 
@@ -42,6 +57,7 @@ class Step:
         self.a = arguments
         self.hidden = arguments.heads * arguments.head_dim
         self.kv = arguments.kv_heads * arguments.head_dim
+        self.half = (arguments.rotary_dim or arguments.head_dim) // 2
         self.weights, self.body, self.values = [], [], 0
         a = arguments
         self.cache_type = (f"tensor<{a.layers}x?x2x{a.kv_heads}"
@@ -90,10 +106,17 @@ class Step:
     def activations(self, width):
         return f"tensor<?x{width}xf32>"
 
-    def norm(self, x, name):
+    def norm(self, x, name, eps=1e-5):
         gamma = self.weight(name, [self.hidden], "f32")
-        return self.op("rms_norm {}, {}", [x, gamma],
-                       self.activations(self.hidden), " {eps = 1.0e-5 : f64}")
+        attributes = f" {{eps = {number(eps)} : f64}}"
+        result = self.activations(self.hidden)
+        if self.a.layer_norm == "none":
+            return self.op("rms_norm {}, {}", [x, gamma], result, attributes)
+        if self.a.layer_norm == "plain":
+            return self.op("layer_norm {}, {}", [x, gamma], result, attributes)
+        beta = self.weight(name + ".beta", [self.hidden], "f32")
+        return self.op("layer_norm {}, {} beta({})", [x, gamma, beta], result,
+                       attributes)
 
     def linear(self, x, name, rows, columns, bias=False):
         weight = self.matrix(name + ".weight", rows, columns)
@@ -104,18 +127,20 @@ class Step:
         return self.op("linear {}, {} bias({})", [x, weight, vector],
                        self.activations(rows))
 
-    def rope(self, x, width):
+    def rope(self, x, width, layer):
+        number = layer % len(self.a.thetas) or ""
         attributes = f" {{head_dim = {self.a.head_dim} : i64"
         attributes += ", interleaved}" if self.a.interleaved else "}"
-        table = f"tensor<?x{self.a.head_dim // 2}xf32>"
+        table = f"tensor<?x{self.half}xf32>"
         return self.op("rope {}, {}, {}",
-                       [x, ("%cos", table), ("%sin", table)],
+                       [x, (f"%cos{number}", table), (f"%sin{number}", table)],
                        self.activations(width), attributes)
 
     def attention_block(self, x, cache, layer):
         name = f"model.layers.{layer}.self_attn."
         biased = self.a.bias
-        h = self.norm(x, f"model.layers.{layer}.input_layernorm.weight")
+        h = self.norm(x, f"model.layers.{layer}.input_layernorm.weight",
+                      self.a.eps[layer % len(self.a.eps)])
         q = self.linear(h, name + "q_proj", self.hidden, self.hidden,
                         biased != "none")
         k = self.linear(h, name + "k_proj", self.kv, self.hidden,
@@ -124,7 +149,8 @@ class Step:
                         biased in ("qkv", "all"))
         if self.a.late_tables and layer == 0:
             self.tables()
-        q, k = self.rope(q, self.hidden), self.rope(k, self.kv)
+        q = self.rope(q, self.hidden, layer)
+        k = self.rope(k, self.kv, layer)
         index = self.value()
         self.body.append(f"{index} = arith.constant {layer} : index")
         ints, layer_index = "tensor<?xi32>", (index, "index")
@@ -176,14 +202,19 @@ class Step:
 
     def tables(self):
         """Cosines and sines of the step's angles."""
-        half = self.a.head_dim // 2
-        frequencies = ", ".join(repr(10000.0 ** (-i / half))
+        for number, theta in enumerate(self.a.thetas):
+            self.table(number or "", theta)
+
+    def table(self, number, theta):
+        half = self.half
+        frequencies = ", ".join(repr(theta ** (-i / half))
                                 for i in range(half))
-        self.weights.append(f'  fdpp.weight @"inv_freq" [dense<[{frequencies}]>'
+        name = f"inv_freq{number}"
+        self.weights.append(f'  fdpp.weight @"{name}" [dense<[{frequencies}]>'
                             f" : tensor<{half}xf32>] : tensor<{half}xf32>")
         self.body += [
-            f'%inv_freq = fdpp.weight_at @"inv_freq" : tensor<{half}xf32>',
-            "%cos, %sin = fdpp.rope_table %positions, %inv_freq "
+            f'%{name} = fdpp.weight_at @"{name}" : tensor<{half}xf32>',
+            f"%cos{number}, %sin{number} = fdpp.rope_table %positions, %{name} "
             f": (tensor<?xi32>, tensor<{half}xf32>) "
             f"-> (tensor<?x{half}xf32>, tensor<?x{half}xf32>)"]
 
@@ -219,6 +250,9 @@ class Step:
                             [self.a.vocab, self.hidden])
         x = self.op("embed {}, {}", [("%tokens", "tensor<?xi32>"), table],
                     self.activations(self.hidden))
+        if self.a.embedding_scale != 1:
+            x = self.op("scale {}", [x], self.activations(self.hidden),
+                        f" {{factor = {number(self.a.embedding_scale)} : f64}}")
         cache = ("%cache", self.cache_type)
         for layer in range(self.a.layers):
             x, cache = self.attention_block(x, cache, layer)

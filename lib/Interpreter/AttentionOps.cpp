@@ -137,7 +137,9 @@ enum Group {
   Pages,
   First,
   End,
-  Scratch,
+  ScaleOfLayer,
+  WindowOfLayer,
+  SoftcapOfLayer,
   Outs
 };
 
@@ -172,7 +174,9 @@ template <typename OpTy> struct PagedAttention {
 
   /// Collects the rows a query at `position` sees; false if one has no place.
   bool collect(int64_t s, int64_t position, int64_t head, AttentionRow &row) {
-    int64_t window = in.op.getWindow();
+    int64_t window = in.count(WindowOfLayer)
+                         ? frame.integer(in.slot(WindowOfLayer))
+                         : in.op.getWindow();
     int64_t first =
         window > 0 ? std::max<int64_t>(0, position - window + 1) : 0;
     row.keys.clear();
@@ -190,8 +194,8 @@ template <typename OpTy> struct PagedAttention {
 
   LogicalResult sequence(int64_t s, MutableArrayRef<double> result) {
     AttentionRow row;
-    row.scale = toDouble(in.op.getScaleAttr());
-    row.softcap = toDouble(in.op.getSoftcapAttr());
+    row.scale = scalarOf(in, ScaleOfLayer, in.op.getScaleAttr());
+    row.softcap = scalarOf(in, SoftcapOfLayer, in.op.getSoftcapAttr());
     for (int64_t t = step.begin(s); t < step.begin(s + 1); ++t)
       for (int64_t h = 0; h < queryHeads; ++h) {
         int64_t position = step.position(s, t);
@@ -225,8 +229,6 @@ template <typename OpTy> struct PagedAttention {
     for (int64_t s = first; s < end; ++s)
       if (failed(sequence(s, result)))
         return failure();
-    if (in.count(Scratch))
-      in.array(Scratch).poison();
     return deliver(frame, in.instr, 0, 1, in.array(Q).shape(),
                    std::move(result));
   }

@@ -11,7 +11,7 @@ using namespace mlir;
 using namespace mlir::fdpp;
 
 namespace {
-enum Group { Input, Weight, Gamma, Scratch, Outs };
+enum Group { Input, Weight, Gamma, Beta, EpsOfLayer, Outs };
 /// Arguments of an epilogue region.
 enum Argument { ValueArg, PartnerArg, RowArg, ColumnArg, OldArg };
 
@@ -101,18 +101,23 @@ struct FusedLinear {
   LogicalResult run() {
     const Array &input = in.array(Input), &weight = in.array(Weight);
     int64_t rows = input.dim(0), k = weight.dim(1), n = weight.dim(0);
-    std::vector<double> a, b, c, d;
-    ArrayRef<double> x = input.dense(a), gamma;
+    std::vector<double> a, b, c, d, e;
+    ArrayRef<double> x = input.dense(a), gamma, beta;
     ArrayRef<double> w = rounded(mode, weight.dense(b), c);
     if (in.count(Gamma))
       gamma = in.array(Gamma).dense(d);
-    double eps = gamma.empty() ? 0 : f32Constant(in.op.getEpsAttr());
+    if (in.count(Beta))
+      beta = in.array(Beta).dense(e);
+    double eps =
+        gamma.empty() ? 0 : f32ScalarOf(in, EpsOfLayer, in.op.getEpsAttr());
     std::vector<double> entry(k);
     sums.resize(n);
     for (int64_t r = 0; r < rows; ++r) {
       ArrayRef<double> row = x.slice(r * k, k);
       if (gamma.empty())
         entry = row.vec();
+      else if (in.op.getCentered())
+        normaliseCentered(row, gamma, beta, eps, entry);
       else
         normalise(row, gamma, eps, entry);
       for (double &value : entry)
@@ -126,8 +131,6 @@ struct FusedLinear {
         first += attr.getColumns();
       }
     }
-    if (in.count(Scratch))
-      in.array(Scratch).poison();
     for (auto [slot, dest] : llvm::zip(instr.out, dests))
       frame.array(slot) = dest;
     return success();

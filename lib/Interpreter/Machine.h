@@ -189,6 +189,11 @@ void multiply(ArrayRef<double> x, ArrayRef<double> w, int64_t rows, int64_t k,
 void normalise(ArrayRef<double> x, ArrayRef<double> gamma, double eps,
                MutableArrayRef<double> y);
 
+/// One row of layer_norm; no beta is zeros.
+void normaliseCentered(ArrayRef<double> x, ArrayRef<double> gamma,
+                       ArrayRef<double> beta, double eps,
+                       MutableArrayRef<double> y);
+
 /// The activation of one number.
 double activate(ActivationKind kind, double x);
 
@@ -211,6 +216,19 @@ inline double toDouble(FloatAttr attr) { return attr.getValueAsDouble(); }
 /// an attribute, whatever its type, and in emitted code.
 inline double f32Constant(FloatAttr attr) {
   return static_cast<float>(toDouble(attr));
+}
+
+/// A scalar of the model: the operand `group` if it is there (fdpp ops' scalars
+/// "of the layer"), else the attribute.
+template <typename OpTy>
+double scalarOf(Operands<OpTy> &in, unsigned group, FloatAttr attr) {
+  return in.count(group) ? in.frame.real(in.slot(group)) : toDouble(attr);
+}
+
+/// The same as a constant that engines compute with as f32.
+template <typename OpTy>
+double f32ScalarOf(Operands<OpTy> &in, unsigned group, FloatAttr attr) {
+  return static_cast<float>(scalarOf(in, group, attr));
 }
 
 } // namespace mlir::fdpp

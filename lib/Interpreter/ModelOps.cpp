@@ -101,6 +101,20 @@ void mlir::fdpp::normalise(ArrayRef<double> x, ArrayRef<double> gamma,
     y[i] = x[i] * factor * gamma[i];
 }
 
+void mlir::fdpp::normaliseCentered(ArrayRef<double> x, ArrayRef<double> gamma,
+                                   ArrayRef<double> beta, double eps,
+                                   MutableArrayRef<double> y) {
+  double mean = 0;
+  for (double value : x)
+    mean += value / x.size();
+  std::vector<double> centered;
+  for (double value : x)
+    centered.push_back(value - mean);
+  normalise(centered, gamma, eps, y);
+  for (size_t i = 0; i < beta.size(); ++i)
+    y[i] += beta[i];
+}
+
 double mlir::fdpp::activate(ActivationKind kind, double x) {
   switch (kind) {
   case ActivationKind::SiLU:
@@ -174,12 +188,14 @@ static LogicalResult runActivation(Frame &frame, const Instr &instr) {
 }
 
 static LogicalResult runScale(Frame &frame, const Instr &instr) {
-  double factor = f32Constant(cast<ScaleOp>(instr.op).getFactorAttr());
+  Operands<ScaleOp> in(frame, instr);
+  double factor = f32ScalarOf(in, /*group=*/1, in.op.getFactorAttr());
   return unary(frame, instr, [&](double x) { return factor * x; });
 }
 
 static LogicalResult runSoftcap(Frame &frame, const Instr &instr) {
-  double cap = f32Constant(cast<SoftcapOp>(instr.op).getCapAttr());
+  Operands<SoftcapOp> in(frame, instr);
+  double cap = f32ScalarOf(in, /*group=*/1, in.op.getCapAttr());
   return unary(frame, instr,
                [&](double x) { return cap * std::tanh(x / cap); });
 }
@@ -188,10 +204,11 @@ static LogicalResult runSoftcap(Frame &frame, const Instr &instr) {
 // Rows.
 //===----------------------------------------------------------------------===//
 
-/// Rows of `table` that `indices` name, shaped as the indices are.
+/// Rows of `table` that `indices` name, times `factor`, shaped as the indices
+/// are.
 static LogicalResult gather(Frame &frame, const Instr &instr,
                             const Array &table, const Array &indices,
-                            Rounder round) {
+                            Rounder round, double factor) {
   if (failed(checkNoOverlap(frame, instr, 1)))
     return failure();
   std::vector<double> a, b;
@@ -204,7 +221,7 @@ static LogicalResult gather(Frame &frame, const Instr &instr,
       return frame.fail(instr, "row " + std::to_string(index) + " of " +
                                    Twine(table.dim(0)));
     for (double value : rows.slice(static_cast<int64_t>(index) * width, width))
-      values.push_back(round(value));
+      values.push_back(factor * round(value));
   }
   Array::Shape shape(indices.shape());
   shape.push_back(width);
@@ -212,13 +229,15 @@ static LogicalResult gather(Frame &frame, const Instr &instr,
 }
 
 static LogicalResult runEmbed(Frame &frame, const Instr &instr) {
+  auto factor =
+      static_cast<float>(toDouble(cast<EmbedOp>(instr.op).getScaleAttr()));
   return gather(frame, instr, frame.array(instr.in[1]),
-                frame.array(instr.in[0]), frame.machine.modeRounder);
+                frame.array(instr.in[0]), frame.machine.modeRounder, factor);
 }
 
 static LogicalResult runSelectRows(Frame &frame, const Instr &instr) {
   return gather(frame, instr, frame.array(instr.in[0]),
-                frame.array(instr.in[1]), Rounder());
+                frame.array(instr.in[1]), Rounder(), /*factor=*/1);
 }
 
 static LogicalResult runLinear(Frame &frame, const Instr &instr) {
@@ -245,7 +264,8 @@ static LogicalResult runLinear(Frame &frame, const Instr &instr) {
 }
 
 static LogicalResult runRMSNorm(Frame &frame, const Instr &instr) {
-  double eps = f32Constant(cast<RMSNormOp>(instr.op).getEpsAttr());
+  Operands<RMSNormOp> in(frame, instr);
+  double eps = f32ScalarOf(in, /*group=*/2, in.op.getEpsAttr());
   const Array &input = frame.array(instr.in[0]);
   std::vector<double> a, b;
   ArrayRef<double> x = input.dense(a),
@@ -260,24 +280,16 @@ static LogicalResult runRMSNorm(Frame &frame, const Instr &instr) {
 
 static LogicalResult runLayerNorm(Frame &frame, const Instr &instr) {
   Operands<LayerNormOp> in(frame, instr);
-  double eps = f32Constant(in.op.getEpsAttr());
+  double eps = f32ScalarOf(in, /*group=*/3, in.op.getEpsAttr());
   std::vector<double> a, b, c;
   ArrayRef<double> x = in.array(0).dense(a), gamma = in.array(1).dense(b), beta;
   if (in.count(2))
     beta = in.array(2).dense(c);
   std::vector<double> values(x.size());
   size_t width = gamma.size();
-  for (size_t r = 0; r < x.size(); r += width) {
-    double mean = 0, variance = 0;
-    for (size_t i = 0; i < width; ++i)
-      mean += x[r + i] / width;
-    for (size_t i = 0; i < width; ++i)
-      variance += (x[r + i] - mean) * (x[r + i] - mean) / width;
-    double factor = 1 / std::sqrt(variance + eps);
-    for (size_t i = 0; i < width; ++i)
-      values[r + i] = (x[r + i] - mean) * factor * gamma[i] +
-                      (beta.empty() ? 0.0 : beta[i]);
-  }
+  for (size_t r = 0; r < x.size(); r += width)
+    normaliseCentered(x.slice(r, width), gamma, beta, eps,
+                      MutableArrayRef(values).slice(r, width));
   return deliver(frame, instr, 0, 1, in.array(0).shape(), std::move(values));
 }
 

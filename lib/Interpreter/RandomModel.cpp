@@ -32,7 +32,9 @@ struct Structure {
   // What only unusual models have.
   bool interleaved = false, layerNorms = false, gated = true;
   double embeddingScale = 1;
-  int64_t pairs; ///< Of the elements of a head, those that rotate.
+  int64_t pairs;              ///< Of the elements of a head, those that rotate.
+  bool unevenWindows = false; ///< Windows follow no period.
+  unsigned numTables = 1;     ///< Rotary tables; each layer picks one.
 
   Structure(Dice &dice, Builder builder, ModelFamily family);
 };
@@ -60,7 +62,8 @@ private:
   Value vector(StringRef name, int64_t size, double mean, double deviation);
   Value norm(Value x, StringRef name);
   Value linear(Value x, StringRef name, int64_t n, bool bias);
-  Value rope(Value x);
+  Value rope(Value x, RopeTableOp table);
+  void makeTable(StringRef name, double theta);
   Value addBranch(Value x, Value branch);
   RankedTensorType activations(int64_t width) {
     return RankedTensorType::get({ShapedType::kDynamic, width},
@@ -74,7 +77,8 @@ private:
   ModuleOp module;
   Structure s;
   func::FuncOp step;
-  Value cos, sin, slots, cache;
+  SmallVector<RopeTableOp> tables;
+  Value slots, cache;
 };
 } // namespace
 
@@ -111,6 +115,8 @@ Structure::Structure(Dice &dice, Builder builder, ModelFamily family) {
   gated = !dice.oneIn(3);
   embeddingScale = dice.oneIn(2) ? 1.7 : 1;
   pairs = dice.between(1, pairs);
+  unevenWindows = dice.oneIn(2);
+  numTables = dice.oneIn(2) ? 2 : 1;
 }
 
 //===----------------------------------------------------------------------===//
@@ -173,11 +179,12 @@ Value ModelBuilder::norm(Value x, StringRef name) {
   double eps = dice.pick<double>({1e-5, 1e-6, 1e-2});
   if (s.layerNorms) {
     Value beta = vector((name + ".beta").str(), s.hidden, 0, 0.25);
-    return LayerNormOp::create(body, x.getType(), x, gamma, beta, real(eps),
-                               ValueRange())
+    return LayerNormOp::create(body, x.getType(), x, gamma, beta, Value(),
+                               real(eps), ValueRange())
         .getResult(0);
   }
-  return RMSNormOp::create(body, x.getType(), x, gamma, real(eps), ValueRange())
+  return RMSNormOp::create(body, x.getType(), x, gamma, Value(), real(eps),
+                           ValueRange())
       .getResult(0);
 }
 
@@ -190,18 +197,18 @@ Value ModelBuilder::linear(Value x, StringRef name, int64_t n, bool bias) {
       .getResult(0);
 }
 
-Value ModelBuilder::rope(Value x) {
-  return RopeOp::create(body, x.getType(), x, cos, sin,
-                        builder.getI64IntegerAttr(s.headDim),
-                        s.interleaved ? builder.getUnitAttr() : UnitAttr(),
-                        ValueRange())
+Value ModelBuilder::rope(Value x, RopeTableOp table) {
+  return RopeOp::create(
+             body, x.getType(), x, table.getResult(0), table.getResult(1),
+             builder.getI64IntegerAttr(s.headDim),
+             s.interleaved ? builder.getUnitAttr() : UnitAttr(), ValueRange())
       .getResult(0);
 }
 
 /// Some models scale what a layer adds to the residual stream.
 Value ModelBuilder::addBranch(Value x, Value branch) {
   if (s.branchScale != 1)
-    branch = ScaleOp::create(body, branch.getType(), branch,
+    branch = ScaleOp::create(body, branch.getType(), branch, Value(),
                              real(s.branchScale), ValueRange())
                  .getResult(0);
   return AddOp::create(body, x.getType(), x, branch, ValueRange()).getResult(0);
@@ -231,20 +238,24 @@ Value ModelBuilder::layer(Value x, int64_t index) {
   Value q = linear(h, attn + "q_proj", s.heads * s.headDim, s.attentionBias);
   Value k = linear(h, attn + "k_proj", s.kvHeads * s.headDim, s.attentionBias);
   Value v = linear(h, attn + "v_proj", s.kvHeads * s.headDim, s.attentionBias);
-  q = rope(q);
-  k = rope(k);
+  RopeTableOp table = tables[dice.below(s.numTables)];
+  q = rope(q, table);
+  k = rope(k, table);
   Value number = arith::ConstantIndexOp::create(body, body.getLoc(), index);
   cache = KVAppendOp::create(body, cache.getType(), k, v, slots, number, cache)
               .getResult(0);
   int64_t window = index % s.period == 0 ? s.window : 0;
+  if (s.unevenWindows)
+    window = dice.oneIn(3) ? 0 : dice.between(1, 6);
   Value offsets = step.getArgument(2), context = step.getArgument(3),
         pages = step.getArgument(4);
-  Value a = AttentionOp::create(body, q.getType(), q, cache, number, offsets,
-                                context, pages, Value(), Value(), Value(),
-                                real(1 / std::sqrt(double(s.headDim))),
-                                builder.getI64IntegerAttr(window),
-                                real(s.attentionSoftcap), ValueRange())
-                .getResult(0);
+  Value a =
+      AttentionOp::create(body, q.getType(), q, cache, number, offsets, context,
+                          pages, Value(), Value(), Value(), Value(), Value(),
+                          real(1 / std::sqrt(double(s.headDim))),
+                          builder.getI64IntegerAttr(window),
+                          real(s.attentionSoftcap), ValueRange())
+          .getResult(0);
   x = addBranch(x, linear(a, attn + "o_proj", s.hidden, s.outputBias));
   return feedForward(x, name);
 }
@@ -291,8 +302,25 @@ Value ModelBuilder::logits(Value x, Value rows, Value destination) {
         .getResult(0);
   Value raw =
       LinearOp::create(body, type, h, w, Value(), ValueRange()).getResult(0);
-  return SoftcapOp::create(body, type, raw, real(s.softcap), destination)
+  return SoftcapOp::create(body, type, raw, Value(), real(s.softcap),
+                           destination)
       .getResult(0);
+}
+
+void ModelBuilder::makeTable(StringRef name, double theta) {
+  Tensor frequencies(TensorKind::Float, {s.pairs});
+  for (auto [i, f] : llvm::enumerate(frequencies.f()))
+    f = std::pow(theta, -1.0 * i / s.pairs);
+  Type f32 = builder.getF32Type();
+  auto type = RankedTensorType::get({s.pairs}, f32);
+  WeightOp::create(builder, name, StringAttr(), type, 1,
+                   builder.getArrayAttr(attrFrom(frequencies, f32)),
+                   PanelsAttr());
+  Value inverse = read(name, {s.pairs}, f32);
+  Type angles = activations(s.pairs);
+  tables.push_back(RopeTableOp::create(body, TypeRange{angles, angles},
+                                       step.getArgument(1), inverse, real(1),
+                                       ValueRange()));
 }
 
 void ModelBuilder::build() {
@@ -306,20 +334,9 @@ void ModelBuilder::build() {
   body.setInsertionPointToEnd(&step.front());
   ValueRange in = step.getArguments();
 
-  Tensor frequencies(TensorKind::Float, {s.pairs});
-  for (auto [i, f] : llvm::enumerate(frequencies.f()))
-    f = std::pow(s.theta, -1.0 * i / s.pairs);
-  Type f32 = builder.getF32Type();
-  auto freqType = RankedTensorType::get({s.pairs}, f32);
-  WeightOp::create(builder, "inv_freq", StringAttr(), freqType, 1,
-                   builder.getArrayAttr(attrFrom(frequencies, f32)),
-                   PanelsAttr());
-  Value freq = read("inv_freq", {s.pairs}, f32);
-  Type angles = activations(s.pairs);
-  auto tables = RopeTableOp::create(body, TypeRange{angles, angles}, in[1],
-                                    freq, real(1), ValueRange());
-  cos = tables.getResult(0);
-  sin = tables.getResult(1);
+  makeTable("inv_freq", s.theta);
+  if (s.numTables > 1)
+    makeTable("inv_freq_global", 20 * s.theta);
   slots = TokenSlotsOp::create(body, in[0].getType(), in[0], in[2], in[3],
                                in[4], builder.getI64IntegerAttr(s.pageTokens),
                                ValueRange())
@@ -331,7 +348,7 @@ void ModelBuilder::build() {
       EmbedOp::create(body, activations(s.hidden), in[0], table, ValueRange())
           .getResult(0);
   if (s.embeddingScale != 1)
-    x = ScaleOp::create(body, x.getType(), x, real(s.embeddingScale),
+    x = ScaleOp::create(body, x.getType(), x, Value(), real(s.embeddingScale),
                         ValueRange())
             .getResult(0);
   for (int64_t i = 0; i < s.layers; ++i)

@@ -132,6 +132,19 @@ static void prepareConstant(Instr &instr) {
     llvm::consumeError(array.takeError());
 }
 
+static LogicalResult runLayerConstant(Frame &f, const Instr &i) {
+  auto op = cast<LayerConstantOp>(i.op);
+  auto values = dyn_cast<DenseElementsAttr>(op.getValues());
+  int64_t layer = f.integer(i.in[0]);
+  if (!values || layer < 0 || layer >= values.getNumElements())
+    return f.fail(i, "has no value for layer " + Twine(layer));
+  if (i.out[0].kind == Kind::Real)
+    f.real(i.out[0]) = values.getValues<double>()[layer];
+  else
+    f.integer(i.out[0]) = values.getValues<APInt>()[layer].getSExtValue();
+  return success();
+}
+
 static bool compare(arith::CmpIPredicate predicate, int64_t a, int64_t b) {
   using P = arith::CmpIPredicate;
   auto ua = static_cast<uint64_t>(a), ub = static_cast<uint64_t>(b);
@@ -325,6 +338,7 @@ static void addConversions(HandlerMap &map) {
   map["arith.truncf"] = {runTruncF};
   map["arith.trunci"] = {runTruncI};
   map["arith.select"] = {runSelect};
+  map["fdpp.layer_constant"] = {runLayerConstant};
   map["arith.constant"] = {runConstant, prepareConstant};
   map["arith.cmpi"] = {runCmpI, [](Instr &instr) {
                          instr.integer = static_cast<int64_t>(

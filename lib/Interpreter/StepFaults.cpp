@@ -7,6 +7,8 @@
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 
+#include "llvm/ADT/TypeSwitch.h"
+
 using namespace mlir;
 using namespace mlir::fdpp;
 
@@ -39,7 +41,8 @@ static Value shifted(OpBuilder &builder, Value list, int64_t by) {
 //===----------------------------------------------------------------------===//
 
 static bool breakEps(ModuleOp module) {
-  if (auto norm = findLast<RMSNormOp>(module)) {
+  if (auto norm = findLast<RMSNormOp>(
+          module, [](RMSNormOp op) { return op.getEpsAttr() != nullptr; })) {
     norm.setEpsAttr(times(norm.getEpsAttr(), 1.5));
     return true;
   }
@@ -161,15 +164,25 @@ static Operation *findAttention(ModuleOp module) {
 
 static bool breakScale(ModuleOp module) {
   Operation *attention = findAttention(module);
+  if (attention && !attention->hasAttr("scale"))
+    return false;
   if (attention)
     attention->setAttr(
         "scale", times(attention->getAttrOfType<FloatAttr>("scale"), 1.001));
   return attention != nullptr;
 }
 
+static bool hasWindowOfLayer(Operation *attention) {
+  return TypeSwitch<Operation *, bool>(attention)
+      .Case<AttentionOp, PrefillAttentionOp, DecodeAttentionOp>(
+          [](auto op) { return static_cast<bool>(op.getWindowOfLayer()); })
+      .Default(false);
+}
+
 static bool breakWindow(ModuleOp module) {
   Operation *attention = findAttention(module);
-  if (!attention || isa<MaskedAttentionOp>(attention))
+  if (!attention || isa<MaskedAttentionOp>(attention) ||
+      hasWindowOfLayer(attention))
     return false;
   auto window = attention->getAttrOfType<IntegerAttr>("window");
   int64_t tokens = window ? window.getInt() : 0;
@@ -180,7 +193,8 @@ static bool breakWindow(ModuleOp module) {
 }
 
 static bool breakSoftcap(ModuleOp module) {
-  auto softcap = findPure<SoftcapOp>(module);
+  auto softcap = findPure<SoftcapOp>(
+      module, [](SoftcapOp op) { return op.getCapAttr() != nullptr; });
   if (softcap)
     softcap.setCapAttr(times(softcap.getCapAttr(), 1.01));
   return static_cast<bool>(softcap);

@@ -94,7 +94,10 @@ Objection inFused(Operation *op) {
     return Objection::owedBy("--onnx-recognise");
   if (isa<MaskedAttentionOp>(op))
     return Objection::owedBy("--fdpp-to-step");
-  if (isa<LinearOp, tensor::ExtractSliceOp>(op))
+  // A rotary kernel of its own may read a range of a table's columns.
+  auto slice = dyn_cast<tensor::ExtractSliceOp>(op);
+  if (isa<LinearOp>(op) ||
+      (slice && !llvm::all_of(slice->getUsers(), llvm::IsaPred<RopeOp>)))
     return Objection::owedBy("--fdpp-fuse-epilogues");
   if (isa<AttentionOp>(op))
     return Objection::owedBy("--fdpp-specialise-entries");

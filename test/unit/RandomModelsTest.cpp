@@ -35,7 +35,7 @@ protected:
     return result;
   }
 
-  /// Sends one model through every phase that is IR and that it can reach.
+  /// Sends one model through every phase that is IR.
   std::shared_ptr<CheckOutcome> check(uint64_t seed, StringRef dtype,
                                       RoundingMode mode,
                                       ModelFamily family = ModelFamily::Llama) {
@@ -50,8 +50,7 @@ protected:
     phaseOptions.dtype = dtype.str();
     for (auto phase : {::fdpp::Phase::Rolled, ::fdpp::Phase::Fused,
                        ::fdpp::Phase::Planned, ::fdpp::Phase::Emittable})
-      if (family == ModelFamily::Llama || phase != ::fdpp::Phase::Emittable)
-        ::fdpp::addPassesTo(phase, phaseOptions, manager);
+      ::fdpp::addPassesTo(phase, phaseOptions, manager);
     EXPECT_TRUE(succeeded(manager.run(*module)))
         << "seed " << seed << ", dtype " << dtype.str();
     EXPECT_FALSE(outcome->failed) << "seed " << seed << ", dtype "

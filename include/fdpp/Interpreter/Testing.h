@@ -16,10 +16,10 @@ namespace mlir::fdpp {
 
 /// Which random models to build.
 enum class ModelFamily {
-  Llama,   ///< What every phase up to emittable takes.
-  Unusual, ///< Forms that no engine has yet, up to planned: other rotary
-           ///< pairs, layer norms, feed-forward parts without a gate, scaled
-           ///< embeddings.
+  Llama,   ///< As fdpp-export writes them.
+  Unusual, ///< Forms of Llama's relatives: other rotary pairs, layer norms,
+           ///< feed-forward parts without a gate, scaled embeddings, layers
+           ///< that differ in their windows and rotary tables.
 };
 
 /// Fills `module` with weights and a @step as the raised phase has it: a model

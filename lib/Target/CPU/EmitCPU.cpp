@@ -3,6 +3,7 @@
 #include "fdpp/Target/CPU/EmitCPU.h"
 
 #include "EntryPrinter.h"
+#include "KernelCalls.h"
 #include "fdpp/Engine/ModelInfo.h"
 #include "fdpp/Target/Common/EpiloguePrinter.h"
 
@@ -23,6 +24,8 @@ public:
   void print() {
     printHead();
     printWeights();
+    printLayerConstants();
+    printVariants();
     printEpilogues();
     for (func::FuncOp entry : info.entries) {
       ::fdpp::EntryPrinter(entry, os).print();
@@ -39,12 +42,15 @@ private:
 
   void printHead() {
     ModelAttr model = info.model;
-    os << "// Emitted by fdpp-compile. " << model.getLayers()
-       << " layers, hidden " << model.getHidden() << ", "
-       << model.getQueryHeads() << " query and " << model.getKvHeads()
-       << " KV heads of " << model.getHeadDim() << ", vocabulary "
-       << model.getVocab() << ".\n"
-       << "#include \"kernels/cpu/model.h\"\n\n"
+    std::string summary;
+    llvm::raw_string_ostream(summary)
+        << "Emitted by fdpp-compile. " << model.getLayers()
+        << " layers, hidden " << model.getHidden() << ", "
+        << model.getQueryHeads() << " query and " << model.getKvHeads()
+        << " KV heads of " << model.getHeadDim() << ", vocabulary "
+        << model.getVocab() << ".";
+    ::fdpp::printComment(os, 0, summary);
+    os << "#include \"kernels/cpu/model.h\"\n\n"
        << "namespace {\n\nusing namespace fdpp;\nusing namespace fdpp::cpu;\n\n"
        << "using KvCache = Cache<" << elementType(info.cacheType) << ", "
        << model.getKvHeads() << " /*heads*/, " << model.getHeadDim()
@@ -54,14 +60,18 @@ private:
   void printWeights() {
     os << "/// Weights as the engine stores them, one layer after another.\n"
        << "struct Weights {\n";
+    ::fdpp::CommentedLines fields(2);
     for (WeightOp weight : info.weights) {
-      os << "  const " << elementType(weight.getTensorType().getElementType())
-         << " *" << weight.getSymName() << "; // ";
-      if (weight.isBank())
-        os << weight.getLayers() << " x ";
-      llvm::interleave(weight.getTensorType().getShape(), os, " x ");
-      os << (weight.getLayout() ? ", packed" : "") << "\n";
+      RankedTensorType type = weight.getTensorType();
+      std::string shape =
+          weight.isBank() ? "[" + std::to_string(weight.getLayers()) + "]" : "";
+      for (int64_t size : type.getShape())
+        shape += "[" + std::to_string(size) + "]";
+      fields.add("const " + elementType(type.getElementType()).str() + " *" +
+                     weight.getSymName().str() + ";",
+                 shape + (weight.getLayout() ? ", packed" : ""));
     }
+    fields.print(os);
     os << "\n  explicit Weights(const void *const *table)\n      : ";
     llvm::ListSeparator comma(",\n        ");
     for (auto [i, stored] : llvm::enumerate(info.weights)) {
@@ -71,6 +81,65 @@ private:
          << i << "]))";
     }
     os << " {}\n};\n\n";
+  }
+
+  /// Scalars that differ between layers, by name.
+  void printLayerConstants() {
+    llvm::StringSet<> done;
+    for (func::FuncOp entry : info.entries)
+      entry.walk([&](LayerConstantOp op) {
+        std::string name = ::fdpp::valueName(op.getResult());
+        if (!done.insert(name).second)
+          return;
+        if (done.size() == 1)
+          os << "// What differs between layers.\n";
+        bool isFloat = isa<FloatType>(op.getResult().getType());
+        os << "constexpr " << (isFloat ? "float " : "int ") << name << "[] = {";
+        printElements(cast<DenseElementsAttr>(op.getValues()));
+        os << "};\n";
+      });
+    if (!done.empty())
+      os << "\n";
+  }
+
+  /// As many to a line as fit.
+  void printElements(DenseElementsAttr values) {
+    std::string line;
+    unsigned width = 40;
+    for (auto [i, value] : llvm::enumerate(values.getValues<Attribute>())) {
+      auto real = dyn_cast<FloatAttr>(value);
+      std::string text =
+          real ? ::fdpp::floatLiteral(real.getValueAsDouble())
+               : std::to_string(cast<IntegerAttr>(value).getInt());
+      if (i)
+        line += ",";
+      if (line.size() + text.size() + 2 > width) {
+        os << line << "\n   ";
+        line.clear();
+        width = 70;
+      }
+      line += (i ? " " : "") + text;
+    }
+    os << line;
+  }
+
+  /// The choices of kernels that linears make, by name.
+  void printVariants() {
+    llvm::StringSet<> done;
+    for (func::FuncOp entry : info.entries)
+      entry.walk([&](DispatchOp op) {
+        auto name = op->getAttrOfType<StringAttr>("fdpp.name");
+        SmallVector<std::string> ranges = ::fdpp::rangesOf(op);
+        if (!name || ranges.empty() || !done.insert(name.getValue()).second)
+          return;
+        if (done.size() == 1)
+          os << "// Kernels of linears by the number of tokens.\n";
+        os << "using " << name.getValue() << " =\n    ByTokens<";
+        llvm::interleave(ranges, os, ",\n             ");
+        os << ">;\n";
+      });
+    if (!done.empty())
+      os << "\n";
   }
 
   void printEpilogues() {

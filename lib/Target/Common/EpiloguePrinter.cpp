@@ -13,26 +13,35 @@ using namespace mlir;
 using namespace mlir::fdpp;
 using ::fdpp::binary;
 using ::fdpp::Capture;
+using ::fdpp::CommentedLines;
+using ::fdpp::elementType;
 using ::fdpp::Expr;
-using ::fdpp::Precedence;
+using ::fdpp::printCall;
+using ::fdpp::scaled;
 
 namespace fdpp {
 
 std::string valueName(Value value) {
-  if (auto view = value.getDefiningOp<memref::ViewOp>())
-    return view->getAttrOfType<StringAttr>("fdpp.name").str();
+  if (Operation *def = value.getDefiningOp())
+    if (auto name = def->getAttrOfType<StringAttr>("fdpp.name"))
+      return name.str();
   if (auto weight = value.getDefiningOp<WeightAtOp>())
     return weight.getWeight().str();
-  auto argument = cast<BlockArgument>(value);
-  if (auto func = dyn_cast<func::FuncOp>(argument.getOwner()->getParentOp()))
-    return func.getArgAttrOfType<StringAttr>(argument.getArgNumber(), kRoleAttr)
-        .str();
-  return "layer";
+  auto argument = dyn_cast<BlockArgument>(value);
+  auto func = argument
+                  ? dyn_cast<func::FuncOp>(argument.getOwner()->getParentOp())
+                  : func::FuncOp();
+  // What is not in memory is the number of the layer, or computed from it.
+  if (!func)
+    return "layer";
+  return func.getArgAttrOfType<StringAttr>(argument.getArgNumber(), kRoleAttr)
+      .str();
 }
 
 SmallVector<Capture> epilogueCaptures(FusedLinearOp op, unsigned i) {
   Region &region = op.getEpilogues()[i];
   SmallVector<Capture> captures;
+  llvm::StringSet<> names;
   auto add = [&](Value value) {
     if (region.isAncestor(value.getParentRegion()) ||
         llvm::any_of(captures, [&](auto &c) { return c.value == value; }))
@@ -40,7 +49,10 @@ SmallVector<Capture> epilogueCaptures(FusedLinearOp op, unsigned i) {
     // Constants outside of the region print as literals.
     if (value.getDefiningOp<arith::ConstantOp>())
       return;
-    captures.push_back({value, valueName(value)});
+    std::string base = valueName(value), name = base;
+    for (unsigned n = 2; !names.insert(name).second; ++n)
+      name = base + std::to_string(n);
+    captures.push_back({value, name});
   };
   add(op.getOuts()[op.getSegment(i).getDest()]);
   for (Operation &inner : region.front())
@@ -69,8 +81,16 @@ public:
   }
 
   void print() {
-    if (!body.getArguments().back().use_empty())
-      os << "    V old = load(" << destination("") << ", lanes);\n";
+    Value old = body.getArguments().back();
+    if (placeIsNamed())
+      os << "    " << elementType(destinationType().getElementType())
+         << " *at = " << destination() << ";\n";
+    if (!old.use_empty())
+      known[old] = Expr{"load(at, lanes)"};
+    if (!old.use_empty() && !old.hasOneUse()) {
+      os << "    V old = load(at, lanes);\n";
+      known[old] = Expr{"old"};
+    }
     for (Operation &inner : body.without_terminator())
       if (inner.getNumResults() == 1 && needsName(inner))
         name(inner);
@@ -83,7 +103,8 @@ private:
   /// Loads used twice and arithmetic on vectors used twice.
   static bool needsName(Operation &op) {
     return !op.getResult(0).use_empty() && !op.getResult(0).hasOneUse() &&
-           !isa<arith::ConstantOp>(op) && !op.getResult(0).getType().isIndex();
+           !isa<arith::ConstantOp, arith::TruncFOp>(op) &&
+           !op.getResult(0).getType().isIndex();
   }
 
   void name(Operation &inner) {
@@ -95,9 +116,10 @@ private:
     std::string local = base;
     for (unsigned n = 2; !locals.insert(local).second; ++n)
       local = base + std::to_string(n);
-    bool vector = !isa<memref::LoadOp>(inner) || isVector(result);
-    os << "    " << (vector ? "V " : "int ") << local << " = " << text.text
-       << ";\n";
+    StringRef type = isVector(result)           ? "V"
+                     : result.getType().isF32() ? "float"
+                                                : "int";
+    os << "    " << type << " " << local << " = " << text.text << ";\n";
     known[result] = Expr{local};
   }
 
@@ -133,8 +155,7 @@ private:
     int64_t stride = 1;
     auto shape = load.getMemRefType().getShape();
     for (int64_t i = shape.size() - 1; i >= 0; --i) {
-      Expr index = binary(expression(load.getIndices()[i]), "*",
-                          Expr{std::to_string(stride)});
+      Expr index = scaled(expression(load.getIndices()[i]), stride);
       offset = binary(index, "+", offset);
       stride *= shape[i];
     }
@@ -143,11 +164,21 @@ private:
     return {"load(" + binary(Expr{base}, "+", offset).text + ", lanes)"};
   }
 
-  /// Pointer to the destination's element, `further` columns on.
-  std::string destination(StringRef further) {
-    auto type = cast<MemRefType>(op.getOuts()[segment.getDest()].getType());
-    return captures[0].name + " + row * " + std::to_string(type.getDimSize(1)) +
-           " + column" + further.str();
+  MemRefType destinationType() {
+    return cast<MemRefType>(op.getOuts()[segment.getDest()].getType());
+  }
+
+  /// True if the destination's element is named, since it is used twice.
+  bool placeIsNamed() {
+    auto store = dyn_cast<StoreOp>(body.getTerminator());
+    return store && (store.getValues().size() > 1 ||
+                     !body.getArguments().back().use_empty());
+  }
+
+  /// Pointer to the destination's element.
+  std::string destination() {
+    Expr row = scaled(Expr{"row"}, destinationType().getDimSize(1));
+    return captures[0].name + " + " + row.text + " + column";
   }
 
   std::string halfFurther() {
@@ -155,28 +186,32 @@ private:
   }
 
   void printStore(StoreOp store) {
+    std::string place = placeIsNamed() ? "at" : destination();
     for (auto [i, value] : llvm::enumerate(store.getValues()))
-      os << "    store(" << destination(i ? halfFurther() : "") << ", "
-         << expression(value).text << ", lanes);\n";
+      printCall(
+          os, 4, "store",
+          {place + (i ? halfFurther() : ""), expression(value).text, "lanes"});
   }
 
   void printKVStore(KVStoreOp store) {
     bool key = store.getPlane() == CachePlane::Key;
     std::string call = key ? "kv_store_key" : "kv_store_value";
-    std::string head = captures[0].name + ", " +
-                       expression(store.getLayer()).text + ", " +
-                       expression(store.getSlot()).text + ", ";
-    auto type = cast<MemRefType>(op.getOuts()[segment.getDest()].getType());
-    std::string dims = std::to_string(type.getDimSize(5));
-    if (segment.getPartner() == PartnerKind::None) {
-      os << "    " << call << "_columns(" << head << "column, "
-         << expression(store.getValues()[0]).text << ", lanes);\n";
-      return;
+    SmallVector<std::string> place = {captures[0].name,
+                                      expression(store.getLayer()).text,
+                                      expression(store.getSlot()).text};
+    std::string dims = std::to_string(destinationType().getDimSize(5));
+    bool columns = segment.getPartner() == PartnerKind::None;
+    for (auto [i, value] : llvm::enumerate(store.getValues())) {
+      SmallVector<std::string> arguments = place;
+      if (columns) {
+        arguments.push_back("column");
+      } else {
+        arguments.push_back("column / " + dims);
+        arguments.push_back("column % " + dims + (i ? halfFurther() : ""));
+      }
+      arguments.append({expression(value).text, "lanes"});
+      printCall(os, 4, call + (columns ? "_columns" : ""), arguments);
     }
-    for (auto [i, value] : llvm::enumerate(store.getValues()))
-      os << "    " << call << "(" << head << "column / " << dims
-         << ", column % " << dims << (i ? halfFurther() : "") << ",\n        "
-         << expression(value).text << ", lanes);\n";
   }
 
   FusedLinearOp op;
@@ -188,25 +223,25 @@ private:
   llvm::StringSet<> locals;
 };
 
-void printField(const Capture &capture, bool written, raw_ostream &os) {
+void addField(CommentedLines &fields, const Capture &capture, bool written) {
   auto type = dyn_cast<MemRefType>(capture.value.getType());
   if (!type) {
-    os << "  int " << capture.name << ";\n";
+    bool isFloat = isa<FloatType>(capture.value.getType());
+    fields.add((isFloat ? "float " : "int ") + capture.name + ";", "");
     return;
   }
   if (type.getRank() == 6) {
-    os << "  KvCache " << capture.name << ";\n";
+    fields.add("KvCache " + capture.name + ";", "");
     return;
   }
-  os << "  " << (written ? "" : "const ")
-     << ::fdpp::elementType(type.getElementType()) << " *" << capture.name
-     << "; // ";
+  std::string shape;
   for (int64_t size : type.getShape())
-    os << "["
-       << (ShapedType::isDynamic(size) ? std::string("T")
-                                       : std::to_string(size))
-       << "]";
-  os << "\n";
+    shape +=
+        "[" + (ShapedType::isDynamic(size) ? "T" : std::to_string(size)) + "]";
+  fields.add((written ? "" : "const ") +
+                 elementType(type.getElementType()).str() + " *" +
+                 capture.name + ";",
+             shape);
 }
 
 } // namespace
@@ -225,11 +260,10 @@ void printEpilogue(FusedLinearOp op, unsigned i, raw_ostream &os) {
   if (segment.getPartner() == PartnerKind::Half)
     os << ", group = " << segment.getGroup();
   os << ";\n";
-  bool first = true;
-  for (const Capture &capture : epilogueCaptures(op, i)) {
-    printField(capture, first, os);
-    first = false;
-  }
+  CommentedLines fields(2);
+  for (auto [n, capture] : llvm::enumerate(epilogueCaptures(op, i)))
+    addField(fields, capture, /*written=*/n == 0);
+  fields.print(os);
   bool partner = segment.getPartner() != PartnerKind::None;
   os << "\n  template <class V>\n  void operator()(V value, V"
      << (partner ? " partner" : "")

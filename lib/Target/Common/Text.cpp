@@ -4,6 +4,7 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/BuiltinTypes.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 #include <charconv>
@@ -37,6 +38,10 @@ std::string fdpp::floatLiteral(double value) {
   std::string text(buffer, end.ptr);
   if (text.find_first_of(".en") == std::string::npos)
     text += ".0";
+  // C++ needs no second digit of an exponent.
+  for (StringRef zero : {"e-0", "e+0"})
+    if (size_t at = text.find(zero); at != std::string::npos)
+      text.erase(at + 2, 1);
   return text + "f";
 }
 
@@ -78,8 +83,80 @@ std::optional<Expr> fdpp::arithmetic(Operation *op,
         return Expr{"-" + operand(neg.getOperand()).in(Precedence::Unary),
                     Precedence::Unary};
       })
-      // Registers hold f32 and indices are ints: these change nothing.
-      .Case<arith::IndexCastOp, arith::ExtFOp>(
+      // Registers hold f32, indices are ints and the model's scalars are
+      // printed as floats: these change nothing.
+      .Case<arith::IndexCastOp, arith::ExtFOp, arith::TruncFOp>(
           [&](Operation *cast) { return operand(cast->getOperand(0)); })
       .Default([](Operation *) { return std::nullopt; });
+}
+
+Expr fdpp::scaled(const Expr &index, int64_t stride) {
+  // Rows are tokens or layers: fewer than 2^15 times 2^16 is an int.
+  bool isLong = stride >= 1 << 16;
+  return binary(index, "*", Expr{std::to_string(stride) + (isLong ? "L" : "")});
+}
+
+//===----------------------------------------------------------------------===//
+// Lines.
+//===----------------------------------------------------------------------===//
+
+void fdpp::printCall(raw_ostream &os, unsigned indent, StringRef head,
+                     ArrayRef<std::string> arguments, StringRef tail,
+                     StringRef brackets) {
+  std::string close = (brackets.drop_front() + tail).str();
+  std::string all = llvm::join(arguments, ", ");
+  os.indent(indent) << head << brackets.front();
+  if (indent + head.size() + 1 + all.size() + close.size() <= kTextWidth) {
+    os << all << close << "\n";
+    return;
+  }
+  unsigned column = kTextWidth;
+  for (auto [i, argument] : llvm::enumerate(arguments)) {
+    std::string text = argument;
+    text += i + 1 < arguments.size() ? "," : close;
+    if (column + 1 + text.size() > kTextWidth) {
+      os << "\n";
+      os.indent(indent + 4);
+      column = indent + 4;
+    } else {
+      os << " ";
+      ++column;
+    }
+    os << text;
+    column += text.size();
+  }
+  os << "\n";
+}
+
+void fdpp::printComment(raw_ostream &os, unsigned indent, StringRef text,
+                        StringRef mark) {
+  unsigned column = kTextWidth;
+  SmallVector<StringRef> words;
+  text.split(words, ' ');
+  for (auto [i, word] : llvm::enumerate(words)) {
+    if (column + 1 + word.size() > kTextWidth) {
+      if (i)
+        os << "\n";
+      os.indent(indent) << mark;
+      column = indent + mark.size();
+    } else {
+      os << " ";
+      ++column;
+    }
+    os << word;
+    column += word.size();
+  }
+  os << "\n";
+}
+
+void fdpp::CommentedLines::print(raw_ostream &os) const {
+  size_t width = 0;
+  for (const auto &[text, comment] : lines)
+    width = std::max(width, text.size());
+  for (const auto &[text, comment] : lines) {
+    os.indent(indent) << text;
+    if (!comment.empty())
+      os.indent(width - text.size()) << " // " << comment;
+    os << "\n";
+  }
 }

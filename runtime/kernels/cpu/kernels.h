@@ -5,6 +5,8 @@
 #define FDPP_KERNELS_CPU_KERNELS_H
 
 #include "kernels/cpu/decode_attention.h"
+#include "kernels/cpu/dispatch.h"
+#include "kernels/cpu/elementwise.h"
 #include "kernels/cpu/epilogue.h"
 #include "kernels/cpu/linear.h"
 #include "kernels/cpu/pointwise.h"

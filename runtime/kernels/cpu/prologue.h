@@ -61,7 +61,8 @@ template <int K, class X = float> struct RmsNorm {
   }
 };
 
-/// (x - mean) / sqrt(variance + epsilon) * gamma + beta.
+/// (x - mean) / sqrt(variance + epsilon) * gamma + beta (Ba et al., 2016); a
+/// null beta is zeros.
 template <int K, class X = float> struct LayerNorm {
   static constexpr int columns = K;
   const X *x;
@@ -87,7 +88,8 @@ template <int K, class X = float> struct LayerNorm {
   }
   FDPP_INLINE f32x16 chunk(int row, State state, int k, int count) const {
     f32x16 v = load(x + int64_t(row) * K + k, count) - state.mean;
-    v = fma(v * state.scale, load(gamma + k, count), load(beta + k, count));
+    f32x16 shift = beta ? load(beta + k, count) : splat(0.0f);
+    v = fma(v * state.scale, load(gamma + k, count), shift);
     return select(lane_index() < count, v, splat(0.0f));
   }
 };

@@ -306,3 +306,58 @@ func.func @f(%m: index) {
   })
   return
 }
+
+// -----
+
+func.func @f(%x: tensor<?x8xf32>, %g: tensor<8xf32>, %e: f64) -> tensor<?x8xf32> {
+  // expected-error @below {{has eps both as attribute and of the layer}}
+  %y = fdpp.rms_norm %x, %g eps(%e) {eps = 1.0e-5 : f64} : (tensor<?x8xf32>, tensor<8xf32>, f64) -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+
+// -----
+
+func.func @f(%x: tensor<?x8xf32>) -> tensor<?x8xf32> {
+  // expected-error @below {{needs factor}}
+  %y = fdpp.scale %x : (tensor<?x8xf32>) -> tensor<?x8xf32>
+  return %y : tensor<?x8xf32>
+}
+
+// -----
+
+func.func @f(%q: tensor<?x8xf32>, %cache: tensor<1x?x2x1x4x4xf32>, %l: index, %v: tensor<?xi32>, %p: tensor<?x?xi32>) -> tensor<?x8xf32> {
+  // expected-error @below {{has a window both as attribute and of the layer}}
+  %a = fdpp.attention %q, %cache, %l, %v, %v, %p window(%l) {scale = 0.5 : f64, window = 3 : i64}
+      : (tensor<?x8xf32>, tensor<1x?x2x1x4x4xf32>, index, tensor<?xi32>, tensor<?xi32>, tensor<?x?xi32>, index) -> tensor<?x8xf32>
+  return %a : tensor<?x8xf32>
+}
+
+// -----
+
+func.func @f(%l: index) -> f64 {
+  // expected-error @below {{has values of type 'tensor<2xf32>', expected a list of 'f64'}}
+  %e = fdpp.layer_constant dense<[1.0, 2.0]> : tensor<2xf32> at %l : f64
+  return %e : f64
+}
+
+// -----
+
+func.func @f(%x: memref<?x8xf32>, %w: memref<8x8xf32>, %b: memref<8xf32>, %y: memref<?x8xf32>) {
+  // expected-error @below {{has a beta but is not centered}}
+  fdpp.fused_linear %x, %w norm(%b) beta(%b) outs(%y) segments [#fdpp.segment<columns = 8, dest = 0>] ({
+  ^bb0(%value: f32, %partner: f32, %row: index, %column: index, %old: f32):
+    fdpp.store %value : f32
+  }) {eps = 1.0e-5 : f64} : (memref<?x8xf32>, memref<8x8xf32>, memref<8xf32>, memref<8xf32>, memref<?x8xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x8xf32>, %w: memref<8x8xf32>, %b: memref<4xf32>, %y: memref<?x8xf32>) {
+  // expected-error @below {{norm of 8 columns with 'memref<4xf32>'}}
+  fdpp.fused_linear %x, %w norm(%b) outs(%y) segments [#fdpp.segment<columns = 8, dest = 0>] ({
+  ^bb0(%value: f32, %partner: f32, %row: index, %column: index, %old: f32):
+    fdpp.store %value : f32
+  }) {eps = 1.0e-5 : f64} : (memref<?x8xf32>, memref<8x8xf32>, memref<4xf32>, memref<?x8xf32>) -> ()
+  return
+}

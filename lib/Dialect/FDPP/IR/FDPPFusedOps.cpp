@@ -15,40 +15,48 @@ using namespace mlir::fdpp;
 /// Index of the region argument that is the second column.
 static constexpr unsigned kPartnerArg = 1, kOldArg = 4;
 
+static ShapedType destination(FusedLinearOp op, unsigned i) {
+  return cast<ShapedType>(op.getOuts()[op.getSegment(i).getDest()].getType());
+}
+
 /// Columns of the destination a segment with `fdpp.store` fills.
 static int64_t storedColumns(SegmentAttr segment) {
   return segment.getPartner() == PartnerKind::GateUp ? segment.getColumns() / 2
                                                      : segment.getColumns();
 }
 
+/// The number of values a segment's terminator takes.
+static LogicalResult verifyStoredValues(FusedLinearOp op, unsigned i,
+                                        ValueRange stored) {
+  bool pairs = op.getSegment(i).getPartner() == PartnerKind::Half;
+  unsigned values = pairs ? 2 : 1;
+  if (stored.size() == values)
+    return success();
+  return op.emitOpError() << "segment " << i << " must store " << values
+                          << " values, not " << stored.size();
+}
+
 static LogicalResult verifyStore(FusedLinearOp op, unsigned i, StoreOp store) {
-  SegmentAttr segment = op.getSegment(i);
-  auto dest = cast<ShapedType>(op.getOuts()[segment.getDest()].getType());
-  unsigned values = segment.getPartner() == PartnerKind::Half ? 2 : 1;
-  if (store.getValues().size() != values)
-    return op.emitOpError() << "segment " << i << " must store " << values
-                            << " values, not " << store.getValues().size();
-  if (dest.getRank() != 2 || dest.getDimSize(1) != storedColumns(segment))
-    return op.emitOpError()
-           << "segment " << i << " fills " << storedColumns(segment)
-           << " columns, its destination is " << dest;
-  return success();
+  int64_t columns = storedColumns(op.getSegment(i));
+  auto dest = destination(op, i);
+  if (failed(verifyStoredValues(op, i, store.getValues())))
+    return failure();
+  if (dest.getRank() == 2 && dest.getDimSize(1) == columns)
+    return success();
+  return op.emitOpError() << "segment " << i << " fills " << columns
+                          << " columns, its destination is " << dest;
 }
 
 static LogicalResult verifyKVStore(FusedLinearOp op, unsigned i,
                                    KVStoreOp store) {
-  SegmentAttr segment = op.getSegment(i);
-  auto dest = cast<ShapedType>(op.getOuts()[segment.getDest()].getType());
-  unsigned values = segment.getPartner() == PartnerKind::Half ? 2 : 1;
-  if (store.getValues().size() != values)
-    return op.emitOpError() << "segment " << i << " must store " << values
-                            << " values, not " << store.getValues().size();
-  if (dest.getRank() != 6 ||
-      dest.getDimSize(3) * dest.getDimSize(5) != storedColumns(segment))
-    return op.emitOpError()
-           << "segment " << i << " of " << storedColumns(segment)
-           << " columns does not fit the cache " << dest;
-  return success();
+  int64_t columns = storedColumns(op.getSegment(i));
+  auto dest = destination(op, i);
+  if (failed(verifyStoredValues(op, i, store.getValues())))
+    return failure();
+  if (dest.getRank() == 6 && dest.getDimSize(3) * dest.getDimSize(5) == columns)
+    return success();
+  return op.emitOpError() << "segment " << i << " of " << columns
+                          << " columns does not fit the cache " << dest;
 }
 
 static LogicalResult verifyEpilogue(FusedLinearOp op, unsigned i) {
@@ -98,6 +106,28 @@ static LogicalResult verifyCaptures(FusedLinearOp op) {
   return success();
 }
 
+/// The row norm: gamma makes one, everything else goes with it.
+static LogicalResult verifyNorm(FusedLinearOp op) {
+  bool norm = static_cast<bool>(op.getGamma());
+  bool eps = op.getEps() || op.getEpsOfLayer();
+  if (op.getEps() && op.getEpsOfLayer())
+    return op.emitOpError("has eps both as attribute and of the layer");
+  if (norm != eps)
+    return op.emitOpError("has a gamma exactly when it has an eps");
+  if (op.getCentered() && !norm)
+    return op.emitOpError("is centered but has no norm");
+  if (op.getBeta() && !op.getCentered())
+    return op.emitOpError("has a beta but is not centered");
+  int64_t columns = cast<ShapedType>(op.getInput().getType()).getDimSize(1);
+  for (Value vector : {op.getGamma(), op.getBeta()}) {
+    auto type = vector ? cast<ShapedType>(vector.getType()) : ShapedType();
+    if (type && (type.getRank() != 1 || type.getDimSize(0) != columns))
+      return op.emitOpError()
+             << "norm of " << columns << " columns with " << type;
+  }
+  return success();
+}
+
 LogicalResult FusedLinearOp::verify() {
   auto weight = cast<ShapedType>(getWeight().getType());
   auto input = cast<ShapedType>(getInput().getType());
@@ -105,8 +135,8 @@ LogicalResult FusedLinearOp::verify() {
       weight.getDimSize(1) != input.getDimSize(1))
     return emitOpError() << "input " << input << " and weight " << weight
                          << " do not share K";
-  if (static_cast<bool>(getGamma()) != getEps().has_value())
-    return emitOpError("has a gamma exactly when it has an eps");
+  if (failed(verifyNorm(*this)))
+    return failure();
   if (getSegments().size() != getEpilogues().size() || getSegments().empty())
     return emitOpError() << "has " << getSegments().size() << " segments and "
                          << getEpilogues().size() << " epilogues";

@@ -8,6 +8,7 @@
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/OpImplementation.h"
+#include "mlir/IR/PatternMatch.h"
 
 using namespace mlir;
 using namespace mlir::fdpp;
@@ -212,10 +213,21 @@ LogicalResult LinearOp::verify() {
                     weight.getDimSize(0));
 }
 
+/// A scalar is given once: as attribute, or as the layer's.
+static LogicalResult verifyScalar(Operation *op, StringRef name, bool attribute,
+                                  Value ofLayer) {
+  if (attribute != static_cast<bool>(ofLayer))
+    return success();
+  return op->emitOpError() << (attribute ? "has " : "needs ") << name
+                           << (attribute ? " both as attribute and of the layer"
+                                         : "");
+}
+
 LogicalResult RMSNormOp::verify() {
   ShapedType input = shaped(getInput());
   int64_t width = input.getShape().back();
   if (failed(verifyForm(*this, 1)) ||
+      failed(verifyScalar(*this, "eps", !!getEpsAttr(), getEpsOfLayer())) ||
       failed(verifyVector(*this, "gamma", getGamma(), width)))
     return failure();
   return verifyRows(*this, "result", output(*this), input, width);
@@ -225,6 +237,7 @@ LogicalResult LayerNormOp::verify() {
   ShapedType input = shaped(getInput());
   int64_t width = input.getShape().back();
   if (failed(verifyForm(*this, 1)) ||
+      failed(verifyScalar(*this, "eps", !!getEpsAttr(), getEpsOfLayer())) ||
       failed(verifyVector(*this, "gamma", getGamma(), width)) ||
       (getBeta() && failed(verifyVector(*this, "beta", getBeta(), width))))
     return failure();
@@ -251,19 +264,43 @@ template <typename OpTy> static LogicalResult verifySameShape(OpTy op) {
   if (failed(verifyForm(op, 1)))
     return failure();
   ShapedType first = shaped(op->getOperand(0));
-  if (op->getNumOperands() - op.getOuts().size() == 2 &&
-      failed(verifyRows(op, "right operand", shaped(op->getOperand(1)), first,
-                        first.getShape().back())))
-    return failure();
   return verifyRows(op, "result", output(op), first, first.getShape().back());
 }
 
-LogicalResult GluOp::verify() { return verifySameShape(*this); }
-LogicalResult AddOp::verify() { return verifySameShape(*this); }
+template <typename OpTy> static LogicalResult verifyBinary(OpTy op) {
+  ShapedType first = shaped(op.getLhs());
+  if (failed(verifyRows(op, "right operand", shaped(op.getRhs()), first,
+                        first.getShape().back())))
+    return failure();
+  return verifySameShape(op);
+}
+
+LogicalResult GluOp::verify() { return verifyBinary(*this); }
+LogicalResult AddOp::verify() { return verifyBinary(*this); }
 LogicalResult ActivationOp::verify() { return verifySameShape(*this); }
-LogicalResult ScaleOp::verify() { return verifySameShape(*this); }
+LogicalResult ScaleOp::verify() {
+  if (failed(
+          verifyScalar(*this, "factor", !!getFactorAttr(), getFactorOfLayer())))
+    return failure();
+  return verifySameShape(*this);
+}
+LogicalResult ScaleOp::canonicalize(ScaleOp op, PatternRewriter &rewriter) {
+  auto embed = op.getInput().getDefiningOp<EmbedOp>();
+  bool pure = op.getFactor() && op.getOuts().empty() && embed &&
+              embed.getOuts().empty();
+  if (!pure || !embed->hasOneUse() || !embed.getScale().isExactlyValue(1) ||
+      op.getResult(0).getType() != op.getInput().getType())
+    return failure();
+  rewriter.replaceOpWithNewOp<EmbedOp>(op, op->getResultTypes(),
+                                       embed.getTokens(), embed.getTable(),
+                                       *op.getFactor(), ValueRange());
+  return success();
+}
+
 LogicalResult SoftcapOp::verify() {
-  if (getCap().convertToDouble() <= 0)
+  if (failed(verifyScalar(*this, "cap", !!getCapAttr(), getCapOfLayer())))
+    return failure();
+  if (getCap() && getCap()->convertToDouble() <= 0)
     return emitOpError("needs a cap above 0");
   return verifySameShape(*this);
 }
@@ -324,9 +361,22 @@ LogicalResult KVAppendOp::verify() {
   return success();
 }
 
+/// Window and softcap are none by default.
+template <typename OpTy> static LogicalResult verifyScalars(OpTy op) {
+  if (failed(
+          verifyScalar(op, "scale", !!op.getScaleAttr(), op.getScaleOfLayer())))
+    return failure();
+  if (op.getWindowOfLayer() && op.getWindow() != 0)
+    return op.emitOpError("has a window both as attribute and of the layer");
+  if (op.getSoftcapOfLayer() && !op.getSoftcap().isZero())
+    return op.emitOpError("has a softcap both as attribute and of the layer");
+  return success();
+}
+
 template <typename OpTy> static LogicalResult verifyAttention(OpTy op) {
   ShapedType q = shaped(op.getQ()), cache = shaped(op.getCache());
-  if (failed(verifyForm(op, 1)) || failed(verifyCache(op, cache)) ||
+  if (failed(verifyForm(op, 1)) || failed(verifyScalars(op)) ||
+      failed(verifyCache(op, cache)) ||
       failed(verifyInteger(op, "sequence offsets", op.getSeqOffsets(), 1)) ||
       failed(verifyInteger(op, "context", op.getContextLens(), 1)) ||
       failed(verifyInteger(op, "pages", op.getPages(), 2)))

@@ -83,6 +83,14 @@ LogicalResult WeightAtOp::verifySymbolUses(SymbolTableCollection &symbolTable) {
   return success();
 }
 
+LogicalResult LayerConstantOp::verify() {
+  auto type = cast<ShapedType>(getValues().getType());
+  if (type.getRank() == 1 && type.getElementType() == getResult().getType())
+    return success();
+  return emitOpError() << "has values of type " << type << ", expected a list "
+                       << "of " << getResult().getType();
+}
+
 LogicalResult TransposeOp::verify() {
   auto input = cast<ShapedType>(getInput().getType());
   auto result = cast<ShapedType>(getResult().getType());

@@ -4,6 +4,7 @@
 #include "Dataflow.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Arith/Utils/Utils.h"
 #include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/Matchers.h"
 #include "llvm/ADT/TypeSwitch.h"
@@ -37,16 +38,20 @@ Operation *mlir::fdpp::onlyReader(FusedLinearOp op, unsigned segment) {
 // Column ranges.
 //===----------------------------------------------------------------------===//
 
-/// The first column of a slice that takes all rows, or -1.
-static int64_t firstColumn(tensor::ExtractSliceOp slice) {
+/// True for a slice that takes all rows of some neighbouring columns.
+static bool takesColumns(tensor::ExtractSliceOp slice) {
   auto type = cast<RankedTensorType>(slice.getSource().getType());
   bool allRows = slice.getStaticOffsets()[0] == 0 &&
                  slice.getType().getRank() == 2 &&
                  slice.getType().getDimSize(0) == type.getDimSize(0);
-  bool dense = llvm::all_of(slice.getStaticStrides(),
-                            [](int64_t stride) { return stride == 1; });
+  return allRows && llvm::all_of(slice.getStaticStrides(),
+                                 [](int64_t stride) { return stride == 1; });
+}
+
+/// The first column of a slice that takes all rows, or -1.
+static int64_t firstColumn(tensor::ExtractSliceOp slice) {
   int64_t column = slice.getStaticOffsets()[1];
-  return allRows && dense && !ShapedType::isDynamic(column) ? column : -1;
+  return takesColumns(slice) && !ShapedType::isDynamic(column) ? column : -1;
 }
 
 /// The slices that cover the value's columns in order, or none.
@@ -131,18 +136,26 @@ static Value activate(OpBuilder &builder, Location loc, Value value,
       ActivationKindAttr::get(builder.getContext(), kind));
 }
 
+/// A scalar of the model in f32: the layer's, or a constant.
+static Value scalar(OpBuilder &builder, Location loc, FloatAttr attribute,
+                    Value ofLayer) {
+  if (!ofLayer)
+    return f32Constant(builder, loc, attribute.getValueAsDouble());
+  return arith::TruncFOp::create(builder, loc, builder.getF32Type(), ofLayer);
+}
+
 /// The scalar form of an elementwise operation with one input.
 static Value elementOf(OpBuilder &builder, Operation *op, Value value) {
   Location loc = op->getLoc();
   return TypeSwitch<Operation *, Value>(op)
       .Case<ScaleOp>([&](ScaleOp scale) -> Value {
-        Value factor =
-            f32Constant(builder, loc, scale.getFactor().convertToDouble());
+        Value factor = scalar(builder, loc, scale.getFactorAttr(),
+                              scale.getFactorOfLayer());
         return arith::MulFOp::create(builder, loc, value, factor);
       })
       .Case<SoftcapOp>([&](SoftcapOp softcap) -> Value {
         Value cap =
-            f32Constant(builder, loc, softcap.getCap().convertToDouble());
+            scalar(builder, loc, softcap.getCapAttr(), softcap.getCapOfLayer());
         value = arith::DivFOp::create(builder, loc, value, cap);
         value = activate(builder, loc, value, ActivationKind::Tanh);
         return arith::MulFOp::create(builder, loc, value, cap);
@@ -173,9 +186,19 @@ static Attempt absorbElementwise(FusedLinearOp op, unsigned segment,
 // A second tensor.
 //===----------------------------------------------------------------------===//
 
-static Value capture(OpBuilder &builder, Location loc, Value tensor,
-                     ValueRange indices) {
-  Value element = tensor::ExtractOp::create(builder, loc, tensor, indices);
+/// The element of `tensor` at [row, column], in f32. Ranges of a table's
+/// columns are read where the table is.
+static Value capture(OpBuilder &builder, Location loc, Value tensor, Value row,
+                     Value column) {
+  auto slice = tensor.getDefiningOp<tensor::ExtractSliceOp>();
+  if (slice && takesColumns(slice)) {
+    Value first = getValueOrCreateConstantIndexOp(builder, loc,
+                                                  slice.getMixedOffsets()[1]);
+    column = arith::AddIOp::create(builder, loc, first, column);
+    tensor = slice.getSource();
+  }
+  Value element =
+      tensor::ExtractOp::create(builder, loc, tensor, ValueRange{row, column});
   if (!element.getType().isF32())
     element =
         arith::ExtFOp::create(builder, loc, builder.getF32Type(), element);
@@ -220,6 +243,23 @@ static Value otherOperand(FusedLinearOp op, unsigned segment, Operation *user) {
                                                       : user->getOperand(0);
 }
 
+/// Takes over `user`, whose element is `combine` of the value and of the same
+/// element of `other`, which is captured.
+template <typename OpTy>
+static Attempt
+combineWith(FusedLinearOp op, unsigned segment, OpTy user, Value other,
+            function_ref<Value(OpBuilder &, Value, Value)> combine) {
+  return Attempt::done(editFusedLinear(op, [&](OpBuilder &b,
+                                               FusedParts &parts) {
+    EpiloguePart &part = parts.parts[segment];
+    part.mapValues([&](OpBuilder &inner, Value value, Value column) {
+      Value element = capture(inner, user.getLoc(), other, part.row(), column);
+      return combine(inner, value, element);
+    });
+    redirect(b, parts, segment, user, user.getOuts());
+  }));
+}
+
 static Attempt absorbAdd(FusedLinearOp op, unsigned segment, AddOp user) {
   Value other = otherOperand(op, segment, user);
   if (usesOld(op, segment))
@@ -229,16 +269,11 @@ static Attempt absorbAdd(FusedLinearOp op, unsigned segment, AddOp user) {
   bool single = op.getSegment(segment).getPartner() != PartnerKind::Half;
   if (single && user.getOuts().empty() && mayOverwrite(op, user, other))
     return addInPlace(op, segment, user, other);
-  return Attempt::done(editFusedLinear(op, [&](OpBuilder &b,
-                                               FusedParts &parts) {
-    EpiloguePart &part = parts.parts[segment];
-    part.mapValues([&](OpBuilder &inner, Value value, Value column) -> Value {
-      Value element =
-          capture(inner, user.getLoc(), other, {part.row(), column});
-      return arith::AddFOp::create(inner, user.getLoc(), element, value);
-    });
-    redirect(b, parts, segment, user, user.getOuts());
-  }));
+  return combineWith(op, segment, user, other,
+                     [&](OpBuilder &b, Value value, Value element) -> Value {
+                       return arith::AddFOp::create(b, user.getLoc(), element,
+                                                    value);
+                     });
 }
 
 /// Gate and up of one linear: a segment of pairs.
@@ -283,18 +318,13 @@ static Attempt absorbGlu(FusedLinearOp op, unsigned segment, GluOp user) {
   }
   if (usesOld(op, segment))
     return Attempt::missed("the segment adds to its destination");
-  return Attempt::done(editFusedLinear(op, [&](OpBuilder &b,
-                                               FusedParts &parts) {
-    EpiloguePart &part = parts.parts[segment];
-    part.mapValues([&](OpBuilder &inner, Value value, Value column) -> Value {
-      Value element =
-          capture(inner, user.getLoc(), other, {part.row(), column});
-      Value gate = isGate ? value : element, up = isGate ? element : value;
-      gate = activate(inner, user.getLoc(), gate, user.getActivation());
-      return arith::MulFOp::create(inner, user.getLoc(), gate, up);
-    });
-    redirect(b, parts, segment, user, user.getOuts());
-  }));
+  return combineWith(
+      op, segment, user, other,
+      [&](OpBuilder &b, Value value, Value element) -> Value {
+        Value gate = isGate ? value : element, up = isGate ? element : value;
+        gate = activate(b, user.getLoc(), gate, user.getActivation());
+        return arith::MulFOp::create(b, user.getLoc(), gate, up);
+      });
 }
 
 //===----------------------------------------------------------------------===//
@@ -309,8 +339,8 @@ static void rotate(EpiloguePart &part, RopeOp user) {
   Value first = end.getValues()[0], second = end.getValues()[1];
   Value head = arith::ConstantIndexOp::create(b, loc, user.getHeadDim());
   Value j = arith::RemUIOp::create(b, loc, part.column(), head);
-  Value cos = capture(b, loc, user.getCos(), {part.row(), j});
-  Value sin = capture(b, loc, user.getSin(), {part.row(), j});
+  Value cos = capture(b, loc, user.getCos(), part.row(), j);
+  Value sin = capture(b, loc, user.getSin(), part.row(), j);
   auto times = [&](Value x, Value y) -> Value {
     return arith::MulFOp::create(b, loc, x, y);
   };

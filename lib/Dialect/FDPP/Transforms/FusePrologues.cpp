@@ -21,9 +21,6 @@ using namespace mlir::fdpp;
 
 /// Why the norm cannot move into the linears that read it, or "".
 static std::string obstacle(Operation *norm) {
-  if (!isa<RMSNormOp>(norm))
-    return "a fused linear has no " + norm->getName().stripDialect().str() +
-           " prologue";
   Value result = norm->getResult(0);
   if (result.use_empty())
     return "nothing reads it";
@@ -69,26 +66,27 @@ struct FuseProloguesPass
                          norm->getName().stripDialect().str(), reason);
       return;
     }
-    auto rms = cast<RMSNormOp>(norm);
+    Value rows = norm->getOperand(0);
+    auto rms = dyn_cast<RMSNormOp>(norm);
+    RowNorm rowNorm = rms ? RowNorm(rms) : RowNorm(cast<LayerNormOp>(norm));
     unsigned readers = 0;
     for (Operation *user : llvm::make_early_inc_range(norm->getUsers())) {
-      fuseInto(rms, cast<LinearOp>(user));
+      fuseInto(rows, rowNorm, cast<LinearOp>(user));
       ++readers;
     }
     remark::passed(norm->getLoc(), options)
-        << remark::add("rms_norm became the prologue of {0} linears", readers)
-        << remark::metric(
-               "columns",
-               cast<ShapedType>(rms.getInput().getType()).getDimSize(1));
+        << remark::add("{0} became the prologue of {1} linears",
+                       norm->getName().stripDialect().str(), readers)
+        << remark::metric("columns",
+                          cast<ShapedType>(rows.getType()).getDimSize(1));
     norm->erase();
   }
 
-  static void fuseInto(RMSNormOp norm, LinearOp linear) {
+  static void fuseInto(Value rows, const RowNorm &norm, LinearOp linear) {
     OpBuilder builder(linear);
     FusedParts parts(builder, linear);
-    parts.input = norm.getInput();
-    parts.gamma = norm.getGamma();
-    parts.eps = norm.getEpsAttr();
+    parts.input = rows;
+    parts.norm = norm;
     parts.build(builder);
     linear.erase();
   }

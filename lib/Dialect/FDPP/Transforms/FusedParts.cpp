@@ -145,8 +145,7 @@ FusedParts::FusedParts(OpBuilder &builder, LinearOp op)
 }
 
 FusedParts::FusedParts(FusedLinearOp op)
-    : loc(op.getLoc()), input(op.getInput()), weight(op.getWeight()),
-      gamma(op.getGamma()), eps(op.getEpsAttr()) {
+    : loc(op.getLoc()), input(op.getInput()), weight(op.getWeight()), norm(op) {
   for (auto [init, result] : llvm::zip(op.getOuts(), op.getOutputs()))
     dests.push_back({init, result});
   for (unsigned i = 0; i < op.getSegments().size(); ++i) {
@@ -177,9 +176,9 @@ FusedLinearOp FusedParts::build(OpBuilder &builder) {
                                         index[part.dest]));
   }
   auto op = FusedLinearOp::create(
-      builder, loc, TypeRange(ValueRange(inits)), input, weight, gamma,
-      /*scratch=*/Value(), builder.getArrayAttr(segments), eps,
-      /*variant=*/VariantAttr(), inits, parts.size());
+      builder, loc, TypeRange(ValueRange(inits)), input, weight, norm.gamma,
+      norm.beta, norm.epsOfLayer, builder.getArrayAttr(segments), norm.eps,
+      norm.centered, /*variant=*/VariantAttr(), inits, parts.size());
   for (auto [region, part] : llvm::zip(op.getEpilogues(), parts))
     region.takeBody(*part.region);
   for (auto [result, old] : llvm::zip(op.getOutputs(), replaced))

@@ -56,6 +56,25 @@ public:
   std::unique_ptr<Region> region;
 };
 
+/// The norm of the rows on their way in; none without a gamma.
+struct RowNorm {
+  RowNorm() = default;
+  explicit RowNorm(RMSNormOp op)
+      : gamma(op.getGamma()), epsOfLayer(op.getEpsOfLayer()),
+        eps(op.getEpsAttr()) {}
+  explicit RowNorm(LayerNormOp op)
+      : gamma(op.getGamma()), beta(op.getBeta()),
+        epsOfLayer(op.getEpsOfLayer()), eps(op.getEpsAttr()), centered(true) {}
+  explicit RowNorm(FusedLinearOp op)
+      : gamma(op.getGamma()), beta(op.getBeta()),
+        epsOfLayer(op.getEpsOfLayer()), eps(op.getEpsAttr()),
+        centered(op.getCentered()) {}
+
+  Value gamma, beta, epsOfLayer;
+  FloatAttr eps;
+  bool centered = false;
+};
+
 struct FusedParts {
   struct Dest {
     Value init;
@@ -74,8 +93,8 @@ struct FusedParts {
   FusedLinearOp build(OpBuilder &builder);
 
   Location loc;
-  Value input, weight, gamma;
-  FloatAttr eps;
+  Value input, weight;
+  RowNorm norm;
   SmallVector<EpiloguePart, 0> parts;
   SmallVector<Dest> dests;
   /// Operations that the epilogues now do, users before producers.

@@ -126,7 +126,7 @@ public:
     for (Operation *op : segment.ops) {
       std::string text;
       llvm::raw_string_ostream os(text);
-      os << op->getName() << ' ' << op->getAttrDictionary();
+      os << op->getName() << ' ' << withoutScalars(op);
       for (Value operand : op->getOperands())
         os << ' ' << nameOf(operand);
       // A region has no text here: such an operation equals only itself.
@@ -142,10 +142,23 @@ public:
   }
 
 private:
+  /// The attributes but for the scalars, which are noted.
+  DictionaryAttr withoutScalars(Operation *op) {
+    NamedAttrList rest(op->getAttrDictionary());
+    for (LayerScalar scalar : scalarsOf(op)) {
+      rest.erase(scalar.name);
+      segment.scalars.push_back(scalar);
+    }
+    return rest.getDictionary(op->getContext());
+  }
+
   StringRef nameOf(Value value) {
     auto known = names.find(value);
     if (known != names.end())
       return known->second;
+    if (auto table = value.getDefiningOp<RopeTableOp>();
+        table && table.getOuts().empty() && readsWholeWeight(table))
+      return names[value] = nameOfTable(table, cast<OpResult>(value));
     std::string &name = names[value];
     if (auto at = value.getDefiningOp<WeightAtOp>(); at && !at.getLayer())
       name = nameOfWeight(at);
@@ -155,6 +168,24 @@ private:
       return name;
     segment.invariants.push_back(value);
     llvm::raw_string_ostream(name) << value.getAsOpaquePointer();
+    return name;
+  }
+
+  static bool readsWholeWeight(RopeTableOp table) {
+    auto read = table.getInvFreq().getDefiningOp<WeightAtOp>();
+    return read && !read.getLayer();
+  }
+
+  /// Tables in one place of two repetitions may differ in their frequencies.
+  std::string nameOfTable(RopeTableOp table, OpResult result) {
+    unsigned index = llvm::find(segment.tables, table) - segment.tables.begin();
+    if (index == segment.tables.size())
+      segment.tables.push_back(table);
+    std::string name;
+    llvm::raw_string_ostream(name)
+        << "t" << index << '#' << result.getResultNumber() << '<'
+        << table->getAttrDictionary() << table.getInvFreq().getType()
+        << table.getPositions().getAsOpaquePointer() << '>';
     return name;
   }
 
@@ -215,9 +246,16 @@ static bool onLine(const Segment &first, const Segment &second,
   return true;
 }
 
+/// True if two segments of one signature need no banks of scalars.
+static bool sameScalars(const Segment &a, const Segment &b) {
+  return a.tables == b.tables &&
+         llvm::equal(a.scalars, b.scalars,
+                     [](auto &x, auto &y) { return x.value == y.value; });
+}
+
 /// How often the `period` segments from `start` on occur one after another.
 static unsigned countRepetitions(ArrayRef<Segment> segments, unsigned start,
-                                 unsigned period) {
+                                 unsigned period, bool banks) {
   const Segment &last = segments[start + period - 1];
   const Segment &first = segments[start];
   if (first.streamIn.getType() != last.streamOut.getType() ||
@@ -231,6 +269,7 @@ static unsigned countRepetitions(ArrayRef<Segment> segments, unsigned start,
     for (unsigned part = 0; part < period; ++part) {
       const Segment &model = segments[start + part];
       if (segments[next + part].signature != model.signature ||
+          (!banks && !sameScalars(segments[next + part], model)) ||
           !onLine(model, segments[start + period + part], segments[next + part],
                   count))
         return count;
@@ -238,13 +277,13 @@ static unsigned countRepetitions(ArrayRef<Segment> segments, unsigned start,
   }
 }
 
-std::optional<Repetition>
-mlir::fdpp::findRepetition(ArrayRef<Segment> segments) {
+static std::optional<Repetition> longest(ArrayRef<Segment> segments,
+                                         bool banks) {
   std::optional<Repetition> best;
   unsigned covered = 0;
   for (unsigned period = 1; 2 * period <= segments.size(); ++period)
     for (unsigned start = 0; start + 2 * period <= segments.size(); ++start) {
-      unsigned count = countRepetitions(segments, start, period);
+      unsigned count = countRepetitions(segments, start, period, banks);
       ArrayRef<Segment> parts = segments.slice(start, period);
       if (count < 2 || count * period <= covered ||
           !llvm::any_of(parts, readsWeight))
@@ -253,6 +292,14 @@ mlir::fdpp::findRepetition(ArrayRef<Segment> segments) {
       best = Repetition{start, period, count};
     }
   return best;
+}
+
+std::optional<Repetition>
+mlir::fdpp::findRepetition(ArrayRef<Segment> segments) {
+  std::optional<Repetition> exact = longest(segments, /*banks=*/false);
+  std::optional<Repetition> banked = longest(segments, /*banks=*/true);
+  bool longer = banked && (!exact || banked->size() > exact->size());
+  return longer ? banked : exact;
 }
 
 /// The attributes in which two operations differ, or what else it may be.

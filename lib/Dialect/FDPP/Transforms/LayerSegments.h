@@ -5,6 +5,7 @@
 #ifndef FDPP_LIB_DIALECT_FDPP_TRANSFORMS_LAYERSEGMENTS_H
 #define FDPP_LIB_DIALECT_FDPP_TRANSFORMS_LAYERSEGMENTS_H
 
+#include "LayerScalars.h"
 #include "Weights.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -27,23 +28,29 @@ struct Segment {
   SmallVector<Value> parameters;
   /// Further values that stand for a parameter.
   SmallVector<std::pair<Value, Value>> aliases;
+  /// Scalars of the operations, and the rotary tables they read, in order of
+  /// first use. Repetitions have them in common, or a bank of them.
+  SmallVector<LayerScalar> scalars;
+  SmallVector<RopeTableOp> tables;
   /// Values from before that all repetitions share.
   SmallVector<Value> invariants;
   /// One text an operation; equal texts mean equal segments but for the
-  /// parameters.
+  /// parameters, scalars and tables.
   SmallVector<std::string> signature;
 };
 
 /// `count` times `period` segments, from segment `start` on.
 struct Repetition {
   unsigned start, period, count;
+  unsigned size() const { return period * count; }
 };
 
 /// Cuts the body of an entry.
 std::vector<Segment> cutAtStream(func::FuncOp entry, Weights &weights);
 
-/// The repetition that covers most segments; of equals the one with the
-/// shortest period. Each repetition must read a weight.
+/// The repetition that covers most segments; of equals first one without banks
+/// of scalars, then the one with the shortest period. Each repetition must read
+/// a weight.
 std::optional<Repetition> findRepetition(ArrayRef<Segment> segments);
 
 /// Why segments with the same operations are not equal: two operations that

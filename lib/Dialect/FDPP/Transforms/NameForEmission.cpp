@@ -12,6 +12,7 @@
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/ADT/StringSet.h"
+#include "llvm/ADT/TypeSwitch.h"
 
 namespace mlir::fdpp {
 #define GEN_PASS_DEF_FDPPNAMEFOREMISSION
@@ -116,12 +117,37 @@ std::string epilogueName(FusedLinearOp op, unsigned i) {
   llvm_unreachable("unknown partner");
 }
 
-/// Operations that the printer has text for, beside the dialect's own.
+/// What a reader would call a scalar that differs between layers.
+StringRef constantName(LayerConstantOp op) {
+  OpOperand &use = *op->use_begin();
+  Value value = use.get();
+  return TypeSwitch<Operation *, StringRef>(use.getOwner())
+      .Case<RMSNormOp, LayerNormOp, FusedLinearOp>(
+          [](auto) { return "norm_eps"; })
+      .Case<PrefillAttentionOp, DecodeAttentionOp>([&](auto attention) {
+        if (value == attention.getWindowOfLayer())
+          return "attention_window";
+        return value == attention.getScaleOfLayer() ? "attention_scale"
+                                                    : "attention_softcap";
+      })
+      .Case<SoftcapOp>([](auto) { return "softcap"; })
+      .Default([&](Operation *) {
+        return value.getType().isIndex() ? "rotary_column" : "factor";
+      });
+}
+
+/// Operations that the printer has text for.
 bool isPrintable(Operation *op) {
   if (isa<FusedLinearOp, DispatchOp, YieldOp, StoreOp, KVStoreOp, WeightAtOp,
-          WeightOp, ScalarActivationOp, TokenSlotsOp, RopeTableOp, EmbedOp,
-          SelectRowsOp, RMSNormOp, PrefillAttentionOp, DecodeAttentionOp>(op))
+          WeightOp, ScalarActivationOp, LayerConstantOp>(op))
     return true;
+  if (isa<TokenSlotsOp, RopeTableOp, EmbedOp, SelectRowsOp, RMSNormOp,
+          LayerNormOp, RopeOp, GluOp, AddOp, ActivationOp, ScaleOp, SoftcapOp,
+          KVAppendOp, PrefillAttentionOp, DecodeAttentionOp>(op))
+    return true;
+  // A range of a table's columns, which only rotary kernels read.
+  if (isa<memref::SubViewOp>(op))
+    return llvm::all_of(op->getUsers(), llvm::IsaPred<RopeOp>);
   if (isa<ModuleOp, func::FuncOp, func::ReturnOp, scf::ForOp, scf::YieldOp,
           memref::ViewOp, memref::DimOp, memref::LoadOp>(op))
     return true;
@@ -136,9 +162,14 @@ struct NameForEmissionPass
   void runOnOperation() override {
     if (failed(checkPrintable()))
       return signalPassFailure();
+    for (StringRef reserved :
+         {"KvCache", "Weights", "Model", "prefill", "decode", "mixed"})
+      classes.take(reserved);
     for (auto func : getOperation().getOps<func::FuncOp>())
       nameBuffers(func);
     getOperation().walk([&](FusedLinearOp op) { nameEpilogues(op); });
+    getOperation().walk([&](LayerConstantOp op) { nameConstant(op); });
+    getOperation().walk([&](DispatchOp op) { nameVariants(op); });
   }
 
   LogicalResult checkPrintable() {
@@ -146,8 +177,9 @@ struct NameForEmissionPass
       // Init regions are evaluated when the engine is written, not printed.
       if (op->getParentOfType<WeightOp>() || isPrintable(op))
         return WalkResult::advance();
-      op->emitOpError("has no kernel on this target; a pass of the phase "
-                      "'fused' should have absorbed it");
+      op->emitOpError("has no kernel on this target; take the module to the "
+                      "phase 'planned' first (--fdpp-to-fused, "
+                      "--fdpp-to-planned)");
       return WalkResult::interrupt();
     });
     return failure(result.wasInterrupted());
@@ -155,7 +187,7 @@ struct NameForEmissionPass
 
   static void nameBuffers(func::FuncOp func) {
     Scope scope;
-    for (StringRef reserved : {"team", "step", "weights", "layer"})
+    for (StringRef reserved : {"team", "step", "weights", "layer", "tokens"})
       scope.take(reserved);
     func.walk([&](memref::ViewOp view) {
       StringRef wanted = locationName(view.getLoc());
@@ -178,7 +210,31 @@ struct NameForEmissionPass
     op->setAttr("fdpp.epilogues", ArrayAttr::get(op.getContext(), names));
   }
 
-  llvm::StringMap<std::string> epilogues;
+  /// Equal lists under one name.
+  void nameConstant(LayerConstantOp op) {
+    if (op->use_empty())
+      return;
+    std::string &name = constants[{op.getValues(), constantName(op)}];
+    if (name.empty())
+      name = classes.take(constantName(op));
+    op->setAttr("fdpp.name", StringAttr::get(op.getContext(), name));
+  }
+
+  /// Dispatches that make the same choice have one name for it.
+  void nameVariants(DispatchOp op) {
+    std::string choice;
+    llvm::raw_string_ostream os(choice);
+    llvm::interleaveComma(op.getLimits(), os);
+    op.walk([&](FusedLinearOp linear) { os << linear.getVariantAttr(); });
+    std::string &name = variants[choice];
+    if (name.empty())
+      name = classes.take("Variants");
+    op->setAttr("fdpp.name", StringAttr::get(op.getContext(), name));
+  }
+
+  llvm::StringMap<std::string> epilogues, variants;
+  DenseMap<std::pair<Attribute, StringRef>, std::string> constants;
+  /// Names of the file.
   Scope classes;
 };
 

@@ -4,11 +4,12 @@
 
 #include "Dataflow.h"
 #include "LayerSegments.h"
-#include "Weights.h"
+#include "RopeTableBank.h"
 #include "fdpp/Dialect/FDPP/Transforms/Passes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/Dialect/Tensor/IR/Tensor.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/IR/Remarks.h"
 
@@ -34,6 +35,7 @@ public:
     if (failed(hoistInvariants(point)))
       return failure();
     OpBuilder builder(point);
+    stackTables(builder);
     scf::ForOp loop = createLoop(builder, point->getLoc(), first);
     builder.setInsertionPointToStart(loop.getBody());
     mapping.map(first.streamIn, loop.getRegionIterArg(0));
@@ -43,6 +45,9 @@ public:
     replace(loop);
     return loop;
   }
+
+  /// Scalars and rotary tables that became banks.
+  unsigned numBanks() const { return banks; }
 
 private:
   const Segment &at(unsigned iteration, unsigned part) const {
@@ -54,7 +59,28 @@ private:
       for (Value value : at(0, part).invariants)
         if (failed(hoistBefore(value, point)))
           return failure();
+    for (unsigned k = 0; k < repetition.count; ++k)
+      for (unsigned part = 0; part < repetition.period; ++part)
+        for (RopeTableOp table : at(k, part).tables)
+          if (failed(hoistBefore(table.getResult(0), point)))
+            return failure();
     return success();
+  }
+
+  /// Rotary tables in which the repetitions differ become one, before the loop.
+  void stackTables(OpBuilder &builder) {
+    tables.resize(repetition.period);
+    for (unsigned part = 0; part < repetition.period; ++part)
+      for (unsigned i = 0; i < at(0, part).tables.size(); ++i) {
+        SmallVector<RopeTableOp> ofLayers;
+        for (unsigned k = 0; k < repetition.count; ++k)
+          ofLayers.push_back(at(k, part).tables[i]);
+        tables[part].emplace_back();
+        if (!llvm::all_equal(ofLayers)) {
+          tables[part].back() = RopeTableBank(builder, weights, ofLayers);
+          ++banks;
+        }
+      }
   }
 
   scf::ForOp createLoop(OpBuilder &builder, Location loc,
@@ -70,30 +96,73 @@ private:
   }
 
   void cloneBody(OpBuilder &builder, scf::ForOp loop) {
-    Value index = loop.getInductionVar();
-    for (unsigned part = 0; part < repetition.period; ++part) {
-      // Each parameter stands before its first use.
-      DenseMap<Value, unsigned> parameters;
-      for (auto [i, parameter] : llvm::enumerate(at(0, part).parameters))
-        parameters[parameter] = i;
-      DenseMap<Value, Value> aliases(at(0, part).aliases.begin(),
-                                     at(0, part).aliases.end());
-      for (Operation *op : at(0, part).ops) {
-        for (Value operand : op->getOperands()) {
-          Value known = aliases.lookup(operand);
-          auto found = parameters.find(known ? known : operand);
-          if (found != parameters.end() && !mapping.contains(operand))
-            mapping.map(operand,
-                        parameterInLoop(builder, part, found->second, index));
-        }
-        builder.clone(*op, mapping);
-      }
-    }
+    for (unsigned part = 0; part < repetition.period; ++part)
+      clonePart(builder, part, loop.getInductionVar());
     const Segment &last = at(0, repetition.period - 1);
     SmallVector<Value> yielded{mapping.lookup(last.streamOut)};
     if (last.cacheIn)
       yielded.push_back(mapping.lookupOrDefault(last.cacheOut));
     scf::YieldOp::create(builder, loop.getLoc(), yielded);
+  }
+
+  void clonePart(OpBuilder &builder, unsigned part, Value index) {
+    const Segment &model = at(0, part);
+    DenseMap<Value, unsigned> parameters;
+    for (auto [i, parameter] : llvm::enumerate(model.parameters))
+      parameters[parameter] = i;
+    DenseMap<Value, Value> aliases(model.aliases.begin(), model.aliases.end());
+    // Another part may have read the same weight or table, of other layers.
+    for (Value parameter : model.parameters)
+      mapping.erase(parameter);
+    for (auto [alias, parameter] : model.aliases)
+      mapping.erase(alias);
+    for (auto [i, table] : llvm::enumerate(model.tables))
+      mapTable(builder, table, tables[part][i], index);
+    for (Operation *op : model.ops) {
+      // Each parameter stands before its first use.
+      for (Value operand : op->getOperands()) {
+        Value known = aliases.lookup(operand);
+        auto found = parameters.find(known ? known : operand);
+        if (found != parameters.end() && !mapping.contains(operand))
+          mapping.map(operand,
+                      parameterInLoop(builder, part, found->second, index));
+      }
+      SmallVector<std::pair<StringRef, Value>> scalars =
+          scalarsInLoop(builder, part, op, index);
+      Operation *clone = builder.clone(*op, mapping);
+      for (auto [name, value] : scalars)
+        setOfLayer(clone, name, value);
+    }
+  }
+
+  void mapTable(OpBuilder &builder, RopeTableOp table,
+                const std::optional<RopeTableBank> &bank, Value index) {
+    for (Value result : table->getResults())
+      mapping.erase(result);
+    if (!bank)
+      return;
+    auto [cos, sin] = bank->ofLayer(builder, index);
+    mapping.map(table.getResult(0), cos);
+    mapping.map(table.getResult(1), sin);
+  }
+
+  /// The scalars of `op` that are not the same in every repetition.
+  SmallVector<std::pair<StringRef, Value>>
+  scalarsInLoop(OpBuilder &builder, unsigned part, Operation *op, Value index) {
+    SmallVector<std::pair<StringRef, Value>> scalars;
+    for (auto [i, scalar] : llvm::enumerate(at(0, part).scalars)) {
+      if (scalar.op != op)
+        continue;
+      SmallVector<TypedAttr> values;
+      for (unsigned k = 0; k < repetition.count; ++k)
+        values.push_back(at(k, part).scalars[i].value);
+      if (llvm::all_equal(values))
+        continue;
+      scalars.push_back({scalar.name, createLayerConstant(builder, op->getLoc(),
+                                                          values, index)});
+      ++banks;
+    }
+    return scalars;
   }
 
   Value parameterInLoop(OpBuilder &builder, unsigned part, unsigned i,
@@ -152,7 +221,7 @@ private:
 
   static void eraseUnusedReads(Block *block) {
     for (Operation &op : llvm::make_early_inc_range(llvm::reverse(*block)))
-      if (isa<WeightAtOp, arith::ConstantOp>(op) && op.use_empty())
+      if (isa<WeightAtOp, RopeTableOp, arith::ConstantOp>(op) && op.use_empty())
         op.erase();
   }
 
@@ -174,6 +243,9 @@ private:
   ArrayRef<Segment> segments;
   Repetition repetition;
   IRMapping mapping;
+  /// Of each part's tables, the bank that stands for it, if it needs one.
+  SmallVector<SmallVector<std::optional<RopeTableBank>>> tables;
+  unsigned banks = 0;
   /// Which layer of which bank a weight became.
   DenseMap<StringAttr, std::pair<WeightOp, unsigned>> places;
 };
@@ -201,14 +273,16 @@ struct RollLayersPass
     unsigned perIteration = 0;
     for (unsigned part = 0; part < repetition->period; ++part)
       perIteration += segments[repetition->start + part].ops.size();
-    FailureOr<scf::ForOp> loop = Roller(weights, segments, *repetition).run();
+    Roller roller(weights, segments, *repetition);
+    FailureOr<scf::ForOp> loop = roller.run();
     if (failed(loop))
       return false;
     remark::passed(loop->getLoc(), options(entry))
         << remark::add("rolled {0} repetitions into one loop",
                        repetition->count)
         << remark::metric("iterations", repetition->count)
-        << remark::metric("operations", perIteration);
+        << remark::metric("operations", perIteration)
+        << remark::metric("banks of scalars", roller.numBanks());
     return true;
   }
 

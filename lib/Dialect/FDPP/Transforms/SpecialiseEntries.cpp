@@ -30,8 +30,9 @@ static Value asVariant(OpBuilder &builder, AttentionOp op, SequenceRange range,
   return OpTy::create(builder, op.getLoc(), op->getResultTypes(), op.getQ(),
                       op.getCache(), op.getLayer(), op.getSeqOffsets(),
                       op.getContextLens(), op.getPages(), range.first,
-                      range.end, Value(), op.getScaleAttr(), op.getWindowAttr(),
-                      op.getSoftcapAttr(), outs)
+                      range.end, op.getScaleOfLayer(), op.getWindowOfLayer(),
+                      op.getSoftcapOfLayer(), op.getScaleAttr(),
+                      op.getWindowAttr(), op.getSoftcapAttr(), outs)
       ->getResult(0);
 }
 

@@ -47,16 +47,8 @@ public:
     if (failed(survey()))
       return failure();
     createStep();
-    // What every layer reads stands before the first one, so that the layers
-    // look alike.
-    for (auto table : main.getOps<RopeTableOp>()) {
-      if (auto frequencies = table.getInvFreq().getDefiningOp<WeightAtOp>())
-        builder.clone(*frequencies, mapping);
-      if (failed(raise(*table)))
-        return failure();
-    }
     for (Operation &op : main.front().without_terminator())
-      if (!isa<RopeTableOp>(op) && failed(raise(op)))
+      if (failed(raise(op)))
         return failure();
     return finish();
   }
@@ -248,7 +240,9 @@ private:
     auto attention = AttentionOp::create(
         builder, loc, tokenMajor(op.getOutput().getType()),
         mapping.lookup(op.getQ()), cache, layer, argument(2), argument(3),
-        argument(4), Value(), Value(), Value(), op.getScaleAttr(),
+        argument(4), /*first_seq=*/Value(), /*end_seq=*/Value(),
+        /*scale_of_layer=*/Value(), /*window_of_layer=*/Value(),
+        /*softcap_of_layer=*/Value(), op.getScaleAttr(),
         builder.getI64IntegerAttr(op.getMask().getWindow()),
         op.getSoftcapAttr(), ValueRange());
     mapping.map(op.getOutput(), attention.getResult(0));

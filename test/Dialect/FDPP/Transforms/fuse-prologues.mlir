@@ -16,8 +16,13 @@ fdpp.weight @bias [#fdpp.seeded<3>] : tensor<8xf32>
 // CHECK: fdpp.store %[[S]] : f32
 // CHECK: eps = 1.000000e-05
 // CHECK: fdpp.rms_norm
-// CHECK: fdpp.layer_norm
-func.func @step(%tokens: tensor<?xi32> {fdpp.role = "tokens"}) -> (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>) attributes {fdpp.entry = "step"} {
+// CHECK-NOT: fdpp.layer_norm
+// CHECK: fdpp.fused_linear %[[X]], %{{.*}} norm(%{{.*}}) beta(%{{.*}}) outs(
+// CHECK: }) {centered, eps = 1.000000e-05 : f64}
+// CHECK: %[[EPS:.*]] = fdpp.layer_constant
+// CHECK: fdpp.fused_linear %[[X]], %{{.*}} norm(%{{.*}}) eps(%[[EPS]]) outs(
+// CHECK: }) {centered} :
+func.func @step(%tokens: tensor<?xi32> {fdpp.role = "tokens"}, %layer: index) -> (tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>) attributes {fdpp.entry = "step"} {
   %table = fdpp.weight_at @table : tensor<8x8xf32>
   %gamma = fdpp.weight_at @gamma : tensor<8xf32>
   %bias = fdpp.weight_at @bias : tensor<8xf32>
@@ -27,8 +32,12 @@ func.func @step(%tokens: tensor<?xi32> {fdpp.role = "tokens"}) -> (tensor<?x8xf3
   %a = fdpp.linear %n, %table bias(%bias) : (tensor<?x8xf32>, tensor<8x8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
   // REMARK: [Missed] fuse-prologues {{.*}}rms_norm stays on its own: read by func.return
   %m = fdpp.rms_norm %x, %gamma {eps = 1.0e-5 : f64} : (tensor<?x8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
-  // REMARK: [Missed] fuse-prologues {{.*}}a fused linear has no layer_norm prologue
-  %l = fdpp.layer_norm %x, %gamma {eps = 1.0e-5 : f64} : (tensor<?x8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
+  // REMARK: [Passed] fuse-prologues {{.*}}layer_norm became the prologue of 1 linears
+  %l = fdpp.layer_norm %x, %gamma beta(%bias) {eps = 1.0e-5 : f64} : (tensor<?x8xf32>, tensor<8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
   %b = fdpp.linear %l, %table : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
-  return %a, %m, %b : tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>
+  // The eps of a layer goes with its norm.
+  %eps = fdpp.layer_constant dense<[1.0e-5, 2.0e-5]> : tensor<2xf64> at %layer : f64
+  %k = fdpp.layer_norm %x, %gamma eps(%eps) : (tensor<?x8xf32>, tensor<8xf32>, f64) -> tensor<?x8xf32>
+  %c = fdpp.linear %k, %table : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
+  return %a, %m, %b, %c : tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>, tensor<?x8xf32>
 }

@@ -37,8 +37,28 @@ func.func @step(%workspace: memref<?xi8> {fdpp.role = "workspace"}, %n: index) a
 
 // -----
 
-func.func @step(%x: memref<?x16xf32>) attributes {fdpp.entry = "step"} {
-  // expected-error @below {{has no kernel on this target; a pass of the phase 'fused' should have absorbed it}}
-  fdpp.scale %x outs(%x) {factor = 2.0 : f64} : (memref<?x16xf32>, memref<?x16xf32>) -> ()
+// Scalars that differ between layers, and choices of variants: equal ones share a
+// name.
+// CHECK: fdpp.layer_constant {{.*}} {fdpp.name = "norm_eps"}
+// CHECK: fdpp.layer_constant {{.*}} {fdpp.name = "factor"}
+// CHECK: fdpp.layer_constant {{.*}} {fdpp.name = "norm_eps2"}
+// CHECK: fdpp.layer_constant {{.*}} {fdpp.name = "norm_eps"}
+func.func @step(%x: memref<?x16xf32>, %g: memref<16xf32>, %layer: index) attributes {fdpp.entry = "step"} {
+  %a = fdpp.layer_constant dense<[1.0e-5, 2.0e-5]> : tensor<2xf64> at %layer : f64
+  fdpp.rms_norm %x, %g eps(%a) outs(%x) : (memref<?x16xf32>, memref<16xf32>, f64, memref<?x16xf32>) -> ()
+  %f = fdpp.layer_constant dense<[1.0e-5, 2.0e-5]> : tensor<2xf64> at %layer : f64
+  fdpp.scale %x factor(%f) outs(%x) : (memref<?x16xf32>, f64, memref<?x16xf32>) -> ()
+  %b = fdpp.layer_constant dense<[1.0e-5, 3.0e-5]> : tensor<2xf64> at %layer : f64
+  fdpp.layer_norm %x, %g eps(%b) outs(%x) : (memref<?x16xf32>, memref<16xf32>, f64, memref<?x16xf32>) -> ()
+  %c = fdpp.layer_constant dense<[1.0e-5, 2.0e-5]> : tensor<2xf64> at %layer : f64
+  fdpp.layer_norm %x, %g eps(%c) outs(%x) : (memref<?x16xf32>, memref<16xf32>, f64, memref<?x16xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func @step(%x: memref<?x16xf32>, %w: memref<8x16xf32>, %y: memref<?x8xf32>) attributes {fdpp.entry = "step"} {
+  // expected-error @below {{has no kernel on this target; take the module to the phase 'planned' first (--fdpp-to-fused, --fdpp-to-planned)}}
+  fdpp.linear %x, %w outs(%y) : (memref<?x16xf32>, memref<8x16xf32>, memref<?x8xf32>) -> ()
   return
 }

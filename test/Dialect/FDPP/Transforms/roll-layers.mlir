@@ -1,7 +1,11 @@
 // RUN: fdpp-opt %S/../raised.mlir --fdpp-name-weights --fdpp-roll-layers --canonicalize | FileCheck %s
-// RUN: %python %source/utils/make_step.py --layers 5 --windows 0 8 | fdpp-opt --fdpp-name-weights --fdpp-roll-layers --canonicalize | FileCheck %s --check-prefix=ALTERNATE
+// RUN: %python %source/utils/make_step.py --layers 6 --windows 0 8 | fdpp-opt --fdpp-name-weights --fdpp-roll-layers --canonicalize | FileCheck %s --check-prefix=ALTERNATE
+// RUN: %python %source/utils/make_step.py --layers 4 --eps 1e-5 1e-5 1e-5 1e-6 | fdpp-opt --fdpp-name-weights --fdpp-roll-layers --canonicalize | FileCheck %s --check-prefix=EPS
+// RUN: %python %source/utils/make_step.py --layers 3 --windows 1 2 3 | fdpp-opt --fdpp-roll-layers --remarks-filter=layers 2>&1 | FileCheck %s --check-prefix=WINDOWS
+// RUN: %python %source/utils/make_step.py --layers 5 --thetas 1e4 1e4 1e6 --late-tables | fdpp-opt --fdpp-name-weights --cse --fdpp-roll-layers --canonicalize | FileCheck %s --check-prefix=TABLES
+// RUN: %python %source/utils/make_step.py --layers 5 --thetas 1e4 1e6 1e6 --eps 1e-2 1e-3 1e-2 --windows 0 3 2 | fdpp-opt --fdpp-check-each --fdpp-name-weights --fdpp-roll-layers --canonicalize -o /dev/null
 // RUN: %python %source/utils/make_step.py --layers 1 | fdpp-opt --fdpp-roll-layers --remarks-filter=layers 2>&1 | FileCheck %s --check-prefix=ONE
-// RUN: %python %source/utils/make_step.py --layers 3 --windows 1 2 3 | fdpp-opt --fdpp-roll-layers --remarks-filter=layers 2>&1 | FileCheck %s --check-prefix=DIFFER
+// RUN: %python %source/utils/make_step.py | sed '0,/silu/s//relu/' | fdpp-opt --fdpp-roll-layers --remarks-filter=layers 2>&1 | FileCheck %s --check-prefix=DIFFER
 // RUN: fdpp-opt %S/../raised.mlir --fdpp-roll-layers --remarks-filter=layers 2>&1 | FileCheck %s --check-prefix=REMARK
 // RUN: %python %source/utils/make_step.py --transposed | fdpp-opt --fdpp-name-weights --fdpp-roll-layers | FileCheck %s --check-prefix=INIT
 // RUN: fdpp-opt %s --fdpp-roll-layers | FileCheck %s --check-prefix=SHARED
@@ -26,10 +30,10 @@
 // CHECK-NOT: fdpp.attention
 // CHECK: return %{{.*}}, %[[R]]#1
 
-// Two kinds of layers in turn: an iteration has both, the fifth stays outside.
-// ALTERNATE: fdpp.weight @wq bank 2 [
-// ALTERNATE: fdpp.weight @wq_1 bank 2 [
-// ALTERNATE: fdpp.weight @wq_4 [
+// Two kinds of layers in turn: an iteration has both, and no scalar is a bank.
+// ALTERNATE: fdpp.weight @wq bank 3 [
+// ALTERNATE: fdpp.weight @wq_1 bank 3 [
+// ALTERNATE-NOT: layer_constant
 // ALTERNATE: scf.for %[[I:[a-z0-9]+]] =
 // ALTERNATE: fdpp.weight_at @wq[%[[I]]]
 // ALTERNATE: %[[FIRST:.*]] = arith.muli %[[I]], %{{.*}}
@@ -40,15 +44,40 @@
 // ALTERNATE: fdpp.kv_append {{.*}}, %[[SECOND]] outs(
 // ALTERNATE: window = 8
 // ALTERNATE: scf.yield
-// ALTERNATE: fdpp.weight_at @wq_4 :
+// ALTERNATE-NOT: fdpp.attention
+
+// One eps differs: it becomes a bank, and all layers are one loop.
+// EPS: scf.for %[[L:[a-z0-9]+]] =
+// EPS: %[[EPS:.*]] = fdpp.layer_constant dense<[1.000000e-05, 1.000000e-05, 1.000000e-05, 9.{{9+}}5{{[0-9]*}}E-7]> : tensor<4xf64> at %[[L]] : f64
+// EPS-NEXT: fdpp.rms_norm %{{.*}}, %{{.*}} eps(%[[EPS]]) : (
+// EPS: fdpp.rms_norm %{{.*}}, %{{.*}} {eps = 1.000000e-05 : f64}
+// EPS: scf.yield
+// EPS-NOT: fdpp.attention
+
+// WINDOWS: remark: [Passed] roll-layers {{.*}}rolled 3 repetitions into one loop", banks of scalars=1, iterations=3, operations=16
+// WINDOWS: %[[WINDOW:.*]] = fdpp.layer_constant dense<[1, 2, 3]> : tensor<3xindex> at %{{.*}} : index
+// WINDOWS: fdpp.attention {{.*}} window(%[[WINDOW]]) {scale = 5.000000e-01 : f64}
+
+// Rotary tables that differ are one table, of which a layer reads some columns;
+// where the graph computes them does not matter.
+// TABLES: fdpp.weight @inv_freq_all init {
+// TABLES: tensor.concat dim(0) {{.*}} : (tensor<2xf32>, tensor<2xf32>) -> tensor<4xf32>
+// TABLES: %[[FREQ:.*]] = fdpp.weight_at @inv_freq_all
+// TABLES: %[[TABLE:.*]]:2 = fdpp.rope_table %{{.*}}, %[[FREQ]]
+// TABLES-NOT: fdpp.rope_table
+// TABLES: scf.for %[[L:[a-z0-9]+]] =
+// TABLES: %[[AT:.*]] = fdpp.layer_constant dense<[0, 0, 2, 0, 0]> : tensor<5xindex> at %[[L]] : index
+// TABLES: %[[C:.*]] = tensor.extract_slice %[[TABLE]]#0[0, %[[AT]]] [%{{.*}}, 2] [1, 1]
+// TABLES: %[[S:.*]] = tensor.extract_slice %[[TABLE]]#1[0, %[[AT]]]
+// TABLES: fdpp.rope %{{.*}}, %[[C]], %[[S]]
 
 // ONE: remark: [Missed] roll-layers {{.*}}no layers rolled: no part of the step occurs twice
 // ONE-NOT: scf.for
 
-// DIFFER: remark: [Missed] roll-layers {{.*}}layers differ: fdpp.attention has window = 1 : i64 and 2 : i64
+// DIFFER: remark: [Missed] roll-layers {{.*}}layers differ: fdpp.glu has activation = #fdpp.activation<relu> and #fdpp.activation<silu>
 // DIFFER-NOT: scf.for
 
-// REMARK: remark: [Passed] roll-layers {{.*}}rolled 2 repetitions into one loop", iterations=2, operations=16
+// REMARK: remark: [Passed] roll-layers {{.*}}rolled 2 repetitions into one loop", banks of scalars=0, iterations=2, operations=16
 
 // A bank of init regions reads the bank of their sources.
 // INIT: fdpp.weight @wq_source bank 2 [

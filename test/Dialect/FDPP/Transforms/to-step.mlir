@@ -27,9 +27,8 @@ func.func @main(%ids: tensor<?x?xi64>, %mask: tensor<?x?xi64>, %positions: tenso
   %wq = fdpp.weight_at @q : tensor<8x8xf32>
   %wk = fdpp.weight_at @k : tensor<4x8xf32>
   // CHECK: %[[SLOTS:.*]] = fdpp.token_slots %[[TOKENS]], %[[OFFSETS]], %[[CONTEXT]], %[[PAGES]] {page_tokens = 16 : i64}
-  // What all layers read stands first, wherever the graph computes it.
-  // CHECK: fdpp.rope_table %[[POSITIONS]], %{{.*}} : (tensor<?xi32>, tensor<2xf32>) -> (tensor<?x2xf32>, tensor<?x2xf32>)
   // CHECK: %[[X:.*]] = fdpp.embed %[[TOKENS]], %{{.*}} : (tensor<?xi32>, tensor<32x8xf32>) -> tensor<?x8xf32>
+  // CHECK: fdpp.rope_table %[[POSITIONS]], %{{.*}} : (tensor<?xi32>, tensor<2xf32>) -> (tensor<?x2xf32>, tensor<?x2xf32>)
   %x = fdpp.embed %ids, %table : (tensor<?x?xi64>, tensor<32x8xf32>) -> tensor<?x?x8xf32>
   %cos, %sin = fdpp.rope_table %positions, %inv_freq : (tensor<?x?xi64>, tensor<2xf32>) -> (tensor<?x?x2xf32>, tensor<?x?x2xf32>)
   %h = fdpp.rms_norm %x, %gamma {eps = 1.0e-5 : f64} : (tensor<?x?x8xf32>, tensor<8xf32>) -> tensor<?x?x8xf32>

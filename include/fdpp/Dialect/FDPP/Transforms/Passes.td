@@ -60,6 +60,12 @@ def FDPPRollLayers : Pass<"fdpp-roll-layers", "::mlir::ModuleOp"> {
     weights become banks. Layers that alternate repeat with a longer period, one
     loop iteration for each. The size of the IR no longer depends on the depth.
 
+    Where that leaves layers out, parts may differ in scalars too (eps, the scale,
+    window and softcap of attention, the factor of a scale, the cap of a softcap):
+    each becomes a `fdpp.layer_constant`. Rotary tables that differ in their
+    frequencies become one table before the loop, and each layer reads a range of
+    its columns.
+
     ```mlir
     fdpp.weight @wq bank 30 [...] : tensor<576x576xf32>
     ...
@@ -67,7 +73,8 @@ def FDPPRollLayers : Pass<"fdpp-roll-layers", "::mlir::ModuleOp"> {
       %w = fdpp.weight_at @wq[%layer] : tensor<576x576xf32>
     ```
   }];
-  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::scf::SCFDialect"];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::scf::SCFDialect",
+                           "::mlir::tensor::TensorDialect"];
 }
 
 //===----------------------------------------------------------------------===//
@@ -106,8 +113,8 @@ def FDPPMergeLinears : Pass<"fdpp-merge-linears", "::mlir::ModuleOp"> {
 def FDPPFusePrologues : Pass<"fdpp-fuse-prologues", "::mlir::ModuleOp"> {
   let summary = "Compute row norms on the way into linears";
   let description = [{
-    An `fdpp.rms_norm` that only linears read becomes the `norm` of each of them;
-    the normalised rows are never stored. The linears become `fdpp.fused_linear`
+    An `fdpp.rms_norm` or `fdpp.layer_norm` that only linears read becomes the
+    `norm` of each of them; the normalised rows are never stored. The linears become `fdpp.fused_linear`
     with one plain segment.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect"];
@@ -229,7 +236,8 @@ def FDPPNameForEmission : Pass<"fdpp-name-for-emission", "::mlir::ModuleOp"> {
   let description = [{
     Gives each buffer (`fdpp.name` on its view), weight and epilogue class a
     unique identifier: buffers by the name location of the value they hold,
-    epilogues by what they do, equal epilogues one name. Refuses what the printer
+    epilogues by what they do, equal epilogues one name; likewise the scalars that
+    differ between layers and the choices of dispatches. Refuses what the printer
     has no text for, so that printing is total.
   }];
 }

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "KernelCalls.h"
+
+#include "EntryValues.h"
+#include "fdpp/Target/Common/EpiloguePrinter.h"
+
+#include "mlir/Dialect/MemRef/IR/MemRef.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace mlir::fdpp;
+using ::fdpp::Call;
+using ::fdpp::elementType;
+using ::fdpp::floatLiteral;
+
+static MemRefType bufferType(Value value) {
+  return cast<MemRefType>(value.getType());
+}
+
+static std::string width(Value value) {
+  return std::to_string(bufferType(value).getShape().back());
+}
+
+static std::string text(Value value) { return ::fdpp::valueText(value).text; }
+static std::string rows(Value value) { return ::fdpp::rowsText(value); }
+
+/// A scalar of the model: a literal, or the layer's.
+static std::string scalar(FloatAttr attribute, Value ofLayer) {
+  return ofLayer ? text(ofLayer) : floatLiteral(attribute.getValueAsDouble());
+}
+
+//===----------------------------------------------------------------------===//
+// Rows on their way in.
+//===----------------------------------------------------------------------===//
+
+/// RmsNorm<576>{...}, or with a type of x other than float RmsNorm<576, bf16>.
+static Call rowsObject(StringRef name, Value x,
+                       SmallVector<std::string> fields) {
+  StringRef type = elementType(bufferType(x).getElementType());
+  fields.insert(fields.begin(), text(x));
+  return {name.str() + "<" + width(x) +
+              (type == "float" ? "" : ", " + type.str()) + ">",
+          fields};
+}
+
+static Call rmsNorm(Value x, Value gamma, const std::string &eps) {
+  return rowsObject("RmsNorm", x, {text(gamma), eps});
+}
+
+static Call layerNorm(Value x, Value gamma, Value beta,
+                      const std::string &eps) {
+  return rowsObject("LayerNorm", x,
+                    {text(gamma), beta ? text(beta) : "nullptr", eps});
+}
+
+auto ::fdpp::prologueObject(FusedLinearOp op) -> Call {
+  if (!op.getGamma())
+    return rowsObject("Rows", op.getInput(), {});
+  std::string eps = scalar(op.getEpsAttr(), op.getEpsOfLayer());
+  if (op.getCentered())
+    return layerNorm(op.getInput(), op.getGamma(), op.getBeta(), eps);
+  return rmsNorm(op.getInput(), op.getGamma(), eps);
+}
+
+static Call normCall(Value x, const Call &norm, Value out) {
+  return {"normalize", {"team", rows(x), norm.object(), text(out)}};
+}
+
+//===----------------------------------------------------------------------===//
+// Elementwise.
+//===----------------------------------------------------------------------===//
+
+/// out = f(x), f given as the body of a lambda.
+static Call mapCall(Value x, const std::string &body, Value out) {
+  return {"map_rows<" + width(x) + ">",
+          {"team", rows(x), text(x), text(out),
+           "[&](auto x) { return " + body + "; }"}};
+}
+
+static Call zipCall(Value a, Value b, const std::string &body, Value out) {
+  return {"zip_rows<" + width(a) + ">",
+          {"team", rows(a), text(a), text(b), text(out),
+           "[](auto a, auto b) { return " + body + "; }"}};
+}
+
+static Call softcapCall(SoftcapOp op) {
+  std::string cap = scalar(op.getCapAttr(), op.getCapOfLayer());
+  return mapCall(op.getInput(), cap + " * tanh(x / " + cap + ")",
+                 op.getOuts()[0]);
+}
+
+static Call gluCall(GluOp op) {
+  StringRef activation = stringifyActivationKind(op.getActivation());
+  return zipCall(op.getLhs(), op.getRhs(), activation.str() + "(a) * b",
+                 op.getOuts()[0]);
+}
+
+static Call ropeCall(RopeOp op) {
+  Value input = op.getInput(), cos = op.getCos();
+  // The table may be a range of columns of a wider one.
+  auto view = cos.getDefiningOp<memref::SubViewOp>();
+  std::string stride = width(view ? view.getSource() : cos);
+  int64_t rotary = 2 * bufferType(cos).getShape().back();
+  StringRef pairs = op.getInterleaved() ? "neighbours" : "halves";
+  return {"rope<" + width(input) + ", " + std::to_string(op.getHeadDim()) +
+              ", " + std::to_string(rotary) + ", RotaryPairs::" + pairs.str() +
+              ">",
+          {"team", rows(input), text(input), text(cos), text(op.getSin()),
+           stride, text(op.getOuts()[0])}};
+}
+
+//===----------------------------------------------------------------------===//
+// Tokens, cache and attention.
+//===----------------------------------------------------------------------===//
+
+static Call tableCall(RopeTableOp op) {
+  Call call{"rope_table<" + width(op.getInvFreq()) + ">",
+            {"team", rows(op.getPositions()), text(op.getPositions()),
+             text(op.getInvFreq()), text(op.getOuts()[0]),
+             text(op.getOuts()[1])}};
+  if (double magnitude = op.getMagnitude().convertToDouble(); magnitude != 1)
+    call.arguments.push_back(floatLiteral(magnitude));
+  return call;
+}
+
+static Call embedCall(EmbedOp op) {
+  auto at = op.getTable().getDefiningOp<WeightAtOp>();
+  auto weight =
+      SymbolTable::lookupNearestSymbolFrom<WeightOp>(at, at.getWeightAttr());
+  StringRef layout = weight.getLayout() ? "packed" : "rows";
+  Call call{"embed<Table::" + layout.str() + ", " + width(op.getTable()) + ">",
+            {"team", rows(op.getTokens()), text(op.getTokens()),
+             text(op.getTable()), text(op.getOuts()[0])}};
+  if (double scale = op.getScale().convertToDouble(); scale != 1)
+    call.arguments.push_back(floatLiteral(scale));
+  return call;
+}
+
+static Call selectCall(SelectRowsOp op) {
+  return {"select_rows<" + width(op.getInput()) + ">",
+          {"team", rows(op.getRows()), text(op.getRows()), text(op.getInput()),
+           text(op.getOuts()[0])}};
+}
+
+static Call appendCall(KVAppendOp op) {
+  return {"kv_append",
+          {"team", rows(op.getKey()), text(op.getKey()), text(op.getValue()),
+           text(op.getSlots()), text(op.getLayer()), "step.cache"}};
+}
+
+template <typename OpTy> static std::string attentionOptions(OpTy op) {
+  std::string options =
+      "{.scale = " + scalar(op.getScaleAttr(), op.getScaleOfLayer());
+  if (Value window = op.getWindowOfLayer())
+    options += ", .window = " + text(window);
+  else if (op.getWindow() != 0)
+    options += ", .window = " + std::to_string(op.getWindow());
+  if (op.getSoftcapOfLayer() || !op.getSoftcap().isZero())
+    options +=
+        ", .softcap = " + scalar(op.getSoftcapAttr(), op.getSoftcapOfLayer());
+  return options + "}";
+}
+
+template <typename OpTy>
+static Call attentionCall(OpTy op, StringRef kernel, bool scratch) {
+  int64_t headDim = bufferType(op.getCache()).getDimSize(5);
+  int64_t heads = bufferType(op.getQ()).getDimSize(1) / headDim;
+  std::string batch = "step.batch";
+  if (op.getFirstSeq())
+    batch +=
+        ".range(" + text(op.getFirstSeq()) + ", " + text(op.getEndSeq()) + ")";
+  Call call{kernel.str() + "<" + std::to_string(heads) + ">",
+            {"team", batch, text(op.getLayer()), text(op.getQ()), "step.cache",
+             attentionOptions(op)}};
+  if (scratch)
+    call.arguments.push_back("step.scratch");
+  call.arguments.push_back(text(op.getOuts()[0]));
+  return call;
+}
+
+auto ::fdpp::kernelCall(Operation *op) -> std::optional<Call> {
+  using Result = std::optional<Call>;
+  return TypeSwitch<Operation *, Result>(op)
+      .Case([&](TokenSlotsOp o) -> Result {
+        return Call{"token_slots<" + std::to_string(o.getPageTokens()) + ">",
+                    {"team", "step.batch", text(o.getOuts()[0])}};
+      })
+      .Case([](RopeTableOp o) -> Result { return tableCall(o); })
+      .Case([](EmbedOp o) -> Result { return embedCall(o); })
+      .Case([](SelectRowsOp o) -> Result { return selectCall(o); })
+      .Case([](RMSNormOp o) -> Result {
+        std::string eps = scalar(o.getEpsAttr(), o.getEpsOfLayer());
+        return normCall(o.getInput(), rmsNorm(o.getInput(), o.getGamma(), eps),
+                        o.getOuts()[0]);
+      })
+      .Case([](LayerNormOp o) -> Result {
+        std::string eps = scalar(o.getEpsAttr(), o.getEpsOfLayer());
+        return normCall(o.getInput(),
+                        layerNorm(o.getInput(), o.getGamma(), o.getBeta(), eps),
+                        o.getOuts()[0]);
+      })
+      .Case([](RopeOp o) -> Result { return ropeCall(o); })
+      .Case([](AddOp o) -> Result {
+        return zipCall(o.getLhs(), o.getRhs(), "a + b", o.getOuts()[0]);
+      })
+      .Case([](GluOp o) -> Result { return gluCall(o); })
+      .Case([](ActivationOp o) -> Result {
+        StringRef activation = stringifyActivationKind(o.getActivation());
+        return mapCall(o.getInput(), activation.str() + "(x)", o.getOuts()[0]);
+      })
+      .Case([](ScaleOp o) -> Result {
+        std::string factor = scalar(o.getFactorAttr(), o.getFactorOfLayer());
+        return mapCall(o.getInput(), factor + " * x", o.getOuts()[0]);
+      })
+      .Case([](SoftcapOp o) -> Result { return softcapCall(o); })
+      .Case([](KVAppendOp o) -> Result { return appendCall(o); })
+      .Case([](PrefillAttentionOp o) -> Result {
+        return attentionCall(o, "prefill_attention", /*scratch=*/false);
+      })
+      .Case([](DecodeAttentionOp o) -> Result {
+        return attentionCall(o, "decode_attention", /*scratch=*/true);
+      })
+      .Default([](Operation *) -> Result { return std::nullopt; });
+}
+
+//===----------------------------------------------------------------------===//
+// Linears.
+//===----------------------------------------------------------------------===//
+
+auto ::fdpp::Call::object() const -> std::string {
+  return head + "{" + llvm::join(arguments, ", ") + "}";
+}
+
+auto ::fdpp::epilogueObject(FusedLinearOp op, unsigned i) -> Call {
+  auto names = op->getAttrOfType<ArrayAttr>("fdpp.epilogues");
+  Call object{cast<StringAttr>(names[i]).str(), {}};
+  for (const ::fdpp::Capture &capture : ::fdpp::epilogueCaptures(op, i))
+    object.arguments.push_back(text(capture.value));
+  return object;
+}
+
+/// Everything that the text of a linear says but for the variant.
+static SmallVector<std::string> linearText(FusedLinearOp op) {
+  SmallVector<std::string> parts{rows(op.getInput()), text(op.getWeight()),
+                                 ::fdpp::prologueObject(op).object()};
+  for (unsigned i = 0; i < op.getEpilogues().size(); ++i)
+    parts.push_back(::fdpp::epilogueObject(op, i).object());
+  return parts;
+}
+
+auto ::fdpp::variantText(VariantAttr variant) -> std::string {
+  return "Variant<" + std::to_string(variant.getTokens()) + ", " +
+         std::to_string(variant.getPrefetch()) + ">";
+}
+
+auto ::fdpp::rangesOf(DispatchOp dispatch) -> SmallVector<std::string> {
+  SmallVector<std::string> ranges;
+  SmallVector<std::string> first;
+  for (auto [i, region] : llvm::enumerate(dispatch.getVariants())) {
+    auto body = region.front().without_terminator();
+    auto linear = llvm::hasSingleElement(body)
+                      ? dyn_cast<FusedLinearOp>(*body.begin())
+                      : FusedLinearOp();
+    if (!linear || text(dispatch.getRows()) != rows(linear.getInput()))
+      return {};
+    SmallVector<std::string> parts = linearText(linear);
+    if (i > 0 && first != parts)
+      return {};
+    first = parts;
+    std::string variant = variantText(*linear.getVariant());
+    ArrayRef<int64_t> limits = dispatch.getLimits();
+    ranges.push_back(i < limits.size() ? "UpTo<" + std::to_string(limits[i]) +
+                                             ", " + variant + ">"
+                                       : "Otherwise<" + variant + ">");
+  }
+  return ranges;
+}
