@@ -3,7 +3,8 @@
 
 It follows the model's definition line by line and shares no code with the
 exporter: config is the dict of config.json, weights maps Hugging Face names to
-arrays [N, K]."""
+arrays [N, K]. Forms that config.json of a Llama does not have stand under
+config["forms"], see `forward`."""
 
 import math
 
@@ -46,15 +47,34 @@ def rms_norm(x: np.ndarray, weight: np.ndarray, eps: float) -> np.ndarray:
     return x / np.sqrt(np.mean(x * x, axis=-1, keepdims=True) + eps) * weight
 
 
-def rotate(x: np.ndarray, positions: np.ndarray, frequencies: np.ndarray) -> np.ndarray:
-    """x [T, heads, D]; element i pairs with i + D/2."""
+def layer_norm(x: np.ndarray, weight: np.ndarray, bias, eps: float) -> np.ndarray:
+    centered = x - np.mean(x, axis=-1, keepdims=True)
+    return rms_norm(centered, weight, eps) + (0 if bias is None else bias)
+
+
+def rotate(
+    x: np.ndarray, positions: np.ndarray, frequencies: np.ndarray, interleaved: bool = False
+) -> np.ndarray:
+    """x [T, heads, D], of which the first R = 2 * len(frequencies) elements
+    turn; element i pairs with i + R/2, or 2i with 2i + 1."""
     angles = positions[:, None, None] * frequencies
-    first, second = np.split(x, 2, axis=-1)
     cos, sin = np.cos(angles), np.sin(angles)
-    return np.concatenate([first * cos - second * sin, second * cos + first * sin], -1)
+    half = len(frequencies)
+    result = x.copy()
+    one = slice(0, 2 * half, 2) if interleaved else slice(0, half)
+    two = slice(1, 2 * half, 2) if interleaved else slice(half, 2 * half)
+    result[..., one] = x[..., one] * cos - x[..., two] * sin
+    result[..., two] = x[..., two] * cos + x[..., one] * sin
+    return result
 
 
-def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, window: int | None) -> np.ndarray:
+def softcap(x: np.ndarray, cap: float | None) -> np.ndarray:
+    return x if cap is None else cap * np.tanh(x / cap)
+
+
+def attention(
+    q: np.ndarray, k: np.ndarray, v: np.ndarray, window: int | None, cap: float | None = None
+) -> np.ndarray:
     """Causal attention of one sequence: q [T, H, D], k and v [T, G, D]."""
     tokens, heads, dim = q.shape
     group = heads // k.shape[1]
@@ -65,6 +85,7 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, window: int | None) -
     result = np.empty_like(q)
     for head in range(heads):
         scores = q[:, head] @ k[:, head // group].T / math.sqrt(dim)
+        scores = softcap(scores, cap)
         scores = np.where(visible, scores, -np.inf)
         p = np.exp(scores - scores.max(axis=-1, keepdims=True))
         result[:, head] = p / p.sum(axis=-1, keepdims=True) @ v[:, head // group]
@@ -72,7 +93,10 @@ def attention(q: np.ndarray, k: np.ndarray, v: np.ndarray, window: int | None) -
 
 
 def forward(config: dict, weights: dict, tokens: list[int]) -> np.ndarray:
-    """Logits [T, vocab] of one sequence that begins at position 0."""
+    """Logits [T, vocab] of one sequence that begins at position 0. The forms are
+    `embedding_scale`, `logits_softcap`, `layer_norm` (its biases are weights),
+    `interleaved`, and as lists over the layers `eps` (in front of attention),
+    `windows`, `softcaps` (of attention) and `frequencies`."""
     w = {name: np.asarray(value, np.float64) for name, value in weights.items()}
     heads, dim = config["num_attention_heads"], head_dim(config)
     kv_heads = config.get("num_key_value_heads") or heads
@@ -81,6 +105,16 @@ def forward(config: dict, weights: dict, tokens: list[int]) -> np.ndarray:
     if config["architectures"] == ["MistralForCausalLM"]:
         window = config.get("sliding_window")
     positions = np.arange(len(tokens))
+    forms = config.get("forms", {})
+
+    def norm(x: np.ndarray, name: str, eps: float) -> np.ndarray:
+        if not forms.get("layer_norm"):
+            return rms_norm(x, w[f"{name}.weight"], eps)
+        return layer_norm(x, w[f"{name}.weight"], w.get(f"{name}.bias"), eps)
+
+    def of_layer(form: str, index: int, otherwise):
+        return forms[form][index] if form in forms else otherwise
+
     frequencies = inverse_frequencies(config)
 
     def linear(x: np.ndarray, name: str) -> np.ndarray:
@@ -88,18 +122,22 @@ def forward(config: dict, weights: dict, tokens: list[int]) -> np.ndarray:
         return y + w[f"{name}.bias"] if f"{name}.bias" in w else y
 
     x = w["model.embed_tokens.weight"][np.asarray(tokens)]
+    x = x * forms.get("embedding_scale", 1)
     for index in range(config["num_hidden_layers"]):
         layer = f"model.layers.{index}"
-        y = rms_norm(x, w[f"{layer}.input_layernorm.weight"], eps)
+        y = norm(x, f"{layer}.input_layernorm", of_layer("eps", index, eps))
         q = linear(y, f"{layer}.self_attn.q_proj").reshape(-1, heads, dim)
         k = linear(y, f"{layer}.self_attn.k_proj").reshape(-1, kv_heads, dim)
         v = linear(y, f"{layer}.self_attn.v_proj").reshape(-1, kv_heads, dim)
-        q, k = rotate(q, positions, frequencies), rotate(k, positions, frequencies)
-        y = attention(q, k, v, window).reshape(len(tokens), heads * dim)
+        turn = of_layer("frequencies", index, frequencies)
+        q, k = (rotate(y, positions, turn, forms.get("interleaved", False)) for y in (q, k))
+        y = attention(q, k, v, of_layer("windows", index, window),
+                      of_layer("softcaps", index, None)).reshape(len(tokens), heads * dim)
         x = x + linear(y, f"{layer}.self_attn.o_proj")
-        y = rms_norm(x, w[f"{layer}.post_attention_layernorm.weight"], eps)
+        y = norm(x, f"{layer}.post_attention_layernorm", eps)
         gate, up = linear(y, f"{layer}.mlp.gate_proj"), linear(y, f"{layer}.mlp.up_proj")
         x = x + linear(gate / (1 + np.exp(-gate)) * up, f"{layer}.mlp.down_proj")
-    x = rms_norm(x, w["model.norm.weight"], eps)
+    x = norm(x, "model.norm", eps)
     tied = config.get("tie_word_embeddings", False)
-    return linear(x, "model.embed_tokens" if tied else "lm_head")
+    logits = linear(x, "model.embed_tokens" if tied else "lm_head")
+    return softcap(logits, forms.get("logits_softcap"))
