@@ -6,10 +6,12 @@ import re
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tiny_models
 from fdpp.export import main as export
+from onnx_runner import OnnxModel
 
 BUILD = Path(os.environ.get("FDPP_BUILD_DIR",
                             Path(__file__).parents[2] / "build/release"))
@@ -83,6 +85,18 @@ def test_random_models(seed, tmp_path):
     expect_every_pass_to_keep_the_logits(
         module, ("f32", "bf16")[seed % 2], f"--fdpp-check-seed={seed}",
         "--fdpp-check-sequences=4")
+
+
+def test_the_graph_gives_what_onnxruntime_gives(imported, tmp_path):
+    tokens = random.Random(3).sample(range(97), 11)
+    subprocess.run(
+        [BUILD / "bin/fdpp-opt", imported, "-o", os.devnull,
+         f"--fdpp-interpret=tokens={','.join(map(str, tokens))} "
+         f"weights={imported.parent} logits={tmp_path / 'logits.npy'}"],
+        check=True)
+    actual = np.load(tmp_path / "logits.npy")
+    expected = OnnxModel(imported.parent).logits(tokens)
+    assert np.abs(actual - expected).max() <= 2e-5 * np.abs(expected).max()
 
 
 def test_a_fault_is_found(imported):

@@ -3,6 +3,7 @@
 // fdpp-opt: runs passes and pipelines over .mlir files.
 
 #include "fdpp/Interpreter/CheckEach.h"
+#include "fdpp/Interpreter/InterpretPass.h"
 #include "fdpp/Interpreter/Testing.h"
 #include "fdpp/Pipelines/Registration.h"
 
@@ -97,6 +98,7 @@ int main(int argc, char **argv) {
   mlir::DialectRegistry registry;
   fdpp::registerAllDialects(registry);
   fdpp::registerAllPasses();
+  mlir::fdpp::registerInterpretPass();
   mlir::fdpp::registerTestingPasses();
   auto [input, output] = mlir::registerAndParseCLIOptions(
       argc, argv, "FDPP optimizer driver\n", registry);

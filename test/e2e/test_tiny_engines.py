@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Engines of tiny models of every form against the interpreter, which rounds
+where an engine does: nearly every bit of a position's logits is the same. The
+bounds are those of docs/numerics.md. No two models have the same shapes.
+"""
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "test" / "python"), str(ROOT / "python" / "src")]
+import tiny_models  # noqa: E402
+from fdpp.export import main as export  # noqa: E402
+
+BIN = Path(os.environ.get("FDPP_BUILD_DIR", ROOT / "build" / "release")) / "bin"
+TOKENS = 37  # crosses two pages
+ROUNDOFF = {"bf16": 2.0**-9, "f16": 2.0**-12, "f32": 2.0**-25}
+PHASES = ("recognised", "raised", "rolled", "fused", "planned")
+CASES = [(name, dtype) for name, dtype in
+         zip(tiny_models.MODELS, ("bf16", "f32", "f16") * 4)]
+CASES += [("gqa", "f16"), ("biases", "bf16"), ("odd-sizes", "f16"), ("mqa", "f32")]
+
+
+def run(*arguments):
+    done = subprocess.run([str(a) for a in arguments], capture_output=True,
+                          text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def interpreted(model, dtype, ids, folder):
+    """Logits of the planned model."""
+    run(BIN / "fdpp-translate", "--import-onnx", model, "-o", folder / "import.mlir")
+    passes = [f"--fdpp-to-{phase}" for phase in PHASES]
+    passes[3] += f"=dtype={dtype}"
+    run(BIN / "fdpp-opt", folder / "import.mlir", *passes, "-o", os.devnull,
+        f"--fdpp-interpret=tokens={ids} round={dtype} weights={model.parent} "
+        f"logits={folder / 'interpreted.npy'}")
+    return np.load(folder / "interpreted.npy")
+
+
+@pytest.mark.parametrize("name,dtype", CASES, ids=["-".join(c) for c in CASES])
+def test_equals_the_interpreter(name, dtype, tmp_path):
+    config = tiny_models.write_model(name, tmp_path / "hf")[0]
+    assert export([str(tmp_path / "hf"), "-o", str(tmp_path / "onnx")]) == 0
+    model = tmp_path / "onnx" / "model.onnx"
+    draw = random.Random(f"{name} {dtype}")
+    ids = ",".join(str(draw.randrange(config["vocab_size"])) for _ in range(TOKENS))
+    expected = interpreted(model, dtype, ids, tmp_path)
+    assert expected.shape == (TOKENS, config["vocab_size"])
+    engine = tmp_path / "engine"
+    run(BIN / "fdpp-compile", model, "-o", engine, f"--dtype={dtype}",
+        "--page-tokens=16")
+    for prefill in (TOKENS, 1, draw.randrange(2, TOKENS)):
+        run(BIN / "fdpp-run", engine, "--tokens", ids, "-n", 0, "--prefill",
+            prefill, "--logits", tmp_path / "logits.npy")
+        error = np.abs(np.load(tmp_path / "logits.npy") - expected).max(axis=1)
+        error = np.sort(error) / np.abs(expected).max()
+        if dtype == "f32":
+            assert error[-1] <= 2.0**-16, prefill
+        else:
+            # A quarter of the positions see no number on an edge.
+            assert error[TOKENS // 4] <= 2.0**-18, (prefill, error)
+            assert error[-1] <= 8 * ROUNDOFF[dtype], (prefill, error)
