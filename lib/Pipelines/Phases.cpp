@@ -24,15 +24,28 @@ using ::fdpp::PhaseInfo;
 using ::fdpp::PhaseOptions;
 
 static constexpr PhaseInfo kPhases[] = {
-    {Phase::Import, "import", "the ONNX graph as written"},
-    {Phase::Recognised, "recognised", "fdpp operations in the graph's layout"},
-    {Phase::Raised, "raised", "one step over token-major tensors"},
-    {Phase::Rolled, "rolled", "equal layers as a loop over weight banks"},
-    {Phase::Fused, "fused", "fused linears, storage types, entries"},
-    {Phase::Planned, "planned", "buffers, kernel variants, packed weights"},
-    {Phase::Emittable, "emittable", "every name of the text decided"},
-    {Phase::Source, "source", "the text that is compiled"},
-    {Phase::Engine, "engine", "the folder that runs"}};
+    {Phase::Import, "import", "the ONNX graph as written",
+     "@main of onnx operators on tensors; of the fdpp dialect weights alone"},
+    {Phase::Recognised, "recognised", "fdpp operations in the graph's layout",
+     "@main of the model's arithmetic and masked_attention on tensors [batch, "
+     "sequence, ...]; no onnx operator"},
+    {Phase::Raised, "raised", "one step over token-major tensors",
+     "@step of the model's arithmetic, kv_append and attention on tensors "
+     "[tokens, ...], one layer after another"},
+    {Phase::Rolled, "rolled", "equal layers as a loop over weight banks",
+     "what phase 'raised' holds, in loops; no constant tensor, every parameter "
+     "a weight or a layer_constant"},
+    {Phase::Fused, "fused", "fused linears, storage types, entries",
+     "@prefill, @decode and @mixed in destination style: fused_linear, "
+     "prefill_attention, decode_attention and what no linear took over"},
+    {Phase::Planned, "planned", "buffers, kernel variants, packed weights",
+     "what phase 'fused' holds, on memrefs in one arena; every linear with a "
+     "variant, in a dispatch; no tensor, allocation or copy"},
+    {Phase::Emittable, "emittable", "every name of the text decided",
+     "what phase 'planned' holds, with the names of buffers, epilogues, "
+     "scalars of layers and choices of variants"},
+    {Phase::Source, "source", "the text that is compiled", "text"},
+    {Phase::Engine, "engine", "the folder that runs", "files"}};
 
 auto ::fdpp::allPhases() -> llvm::ArrayRef<PhaseInfo> { return kPhases; }
 

@@ -222,6 +222,8 @@ auto ::fdpp::verifyPhase(ModuleOp module, Phase phase) -> LogicalResult {
       error << "; " << objection.culprit << " should have removed it";
     else
       error << ", it belongs to a later one";
+    error.attachNote() << "phase '" << getPhaseName(phase) << "' holds "
+                       << ::fdpp::allPhases()[static_cast<int>(phase)].legal;
     return WalkResult::interrupt();
   });
   return failure(walked.wasInterrupted());

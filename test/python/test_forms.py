@@ -200,6 +200,8 @@ def test_engine_computes_the_form(form, tmp_path):
     engine = tmp_path / "engine"
     run(BIN / "fdpp-compile", file, "-o", engine, "--dtype=f32")
     report = (engine / "report.md").read_text()
+    assert "attention mask means causal" in report
+    assert "onnx.Attention became fdpp.masked_attention" in report
     if form == "gemma":
         assert "rolled 5 repetitions into one loop" in report
     for prefill in (len(TOKENS), 1, 6):

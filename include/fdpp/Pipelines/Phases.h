@@ -36,6 +36,9 @@ struct PhaseInfo {
   Phase phase;
   llvm::StringRef name;
   llvm::StringRef summary;
+  /// What a module of this phase holds, in a sentence without a verb; the
+  /// contract that --fdpp-verify-phase checks.
+  llvm::StringRef legal;
 };
 
 /// All phases, in order.

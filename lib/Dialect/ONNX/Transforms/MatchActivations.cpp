@@ -27,19 +27,29 @@ static bool overLast(Operator op) {
          rowType(op.inputAt(0));
 }
 
-bool matchRMSNorm(Operator op, Recogniser &r) {
-  Value gamma = r.parameters.findVector(op.inputAt(1));
-  if (!gamma)
-    return r.refuse(op, "its gamma is no parameter");
+/// What both norms must be; notes why if one is not.
+static bool isPlainNorm(Operator op, bool parameters, Recogniser &r) {
+  if (!parameters)
+    return r.refuse(op, "its gamma or beta is no parameter");
   if (!overLast(op))
     return r.refuse(op, "it does not normalise the last dimension alone");
-  for (unsigned i = 1; i < op->getNumResults(); ++i)
-    if (!op->getResult(i).use_empty())
-      return false;
-  llvm::APFloat eps(shortest(floatAttr(op, "epsilon", 1e-5)));
+  for (Value statistics : op->getResults().drop_front())
+    if (!statistics.use_empty())
+      return r.refuse(op, "something reads its mean or deviation");
+  return true;
+}
+
+static llvm::APFloat epsOf(Operator op) {
+  return llvm::APFloat(shortest(floatAttr(op, "epsilon", 1e-5)));
+}
+
+bool matchRMSNorm(Operator op, Recogniser &r) {
+  Value gamma = r.parameters.findVector(op.inputAt(1));
+  if (!isPlainNorm(op, static_cast<bool>(gamma), r))
+    return false;
   auto norm = RMSNormOp::create(r.builder, op->getLoc(),
                                 TypeRange(op.outputAt(0).getType()),
-                                op.inputAt(0), gamma, eps, ValueRange());
+                                op.inputAt(0), gamma, epsOf(op), ValueRange());
   op.outputAt(0).replaceAllUsesWith(norm.getResult(0));
   return true;
 }
@@ -48,17 +58,11 @@ bool matchLayerNorm(Operator op, Recogniser &r) {
   Value gamma = r.parameters.findVector(op.inputAt(1)), beta;
   if (op.inputAt(2))
     beta = r.parameters.findVector(op.inputAt(2));
-  if (!gamma || (op.inputAt(2) && !beta))
-    return r.refuse(op, "its gamma or beta is no parameter");
-  if (!overLast(op))
-    return r.refuse(op, "it does not normalise the last dimension alone");
-  for (unsigned i = 1; i < op->getNumResults(); ++i)
-    if (!op->getResult(i).use_empty())
-      return false;
-  llvm::APFloat eps(shortest(floatAttr(op, "epsilon", 1e-5)));
+  if (!isPlainNorm(op, gamma && (beta || !op.inputAt(2)), r))
+    return false;
   auto norm = LayerNormOp::create(
       r.builder, op->getLoc(), TypeRange(op.outputAt(0).getType()),
-      op.inputAt(0), gamma, beta, eps, ValueRange());
+      op.inputAt(0), gamma, beta, epsOf(op), ValueRange());
   op.outputAt(0).replaceAllUsesWith(norm.getResult(0));
   return true;
 }
