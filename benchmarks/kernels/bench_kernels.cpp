@@ -187,7 +187,7 @@ template <class E> void bench_llama3() {
 void measure_machine(Buffer<float> &buffer) {
   ceiling = std::max(ceiling, read_ceiling(options.threads, buffer));
   peak = std::max(peak, fma_peak(options.threads));
-#ifdef __AVX512BF16__
+#ifdef FDPP_BF16_DOT
   low_precision_peak = std::max(low_precision_peak, dot_peak(options.threads));
 #else
   low_precision_peak = peak;

@@ -145,7 +145,7 @@ inline double fma_peak(int threads) {
   return 2.0 * cpu::lanes * (rounds / chains * chains) * threads / seconds;
 }
 
-#ifdef __AVX512BF16__
+#ifdef FDPP_BF16_DOT
 /// The same of bf16 dot products.
 inline double dot_peak(int threads) {
   constexpr int rounds = 1000000, chains = cpu::fits(12, 1) ? 12 : 6;

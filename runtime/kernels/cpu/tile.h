@@ -90,7 +90,7 @@ FDPP_INLINE void multiply(Accumulators<Panels, Tokens> &acc, int packs,
       token, each);
 }
 
-#ifdef __AVX512BF16__
+#ifdef FDPP_BF16_DOT
 template <int Panels, int Tokens, class TokenAt, class Each>
 FDPP_INLINE void multiply(Accumulators<Panels, Tokens> &acc, int packs,
                           WeightView<bf16> weights, TokenAt token, Each each) {

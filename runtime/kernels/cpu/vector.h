@@ -17,7 +17,9 @@
 #include <cstdint>
 #include <type_traits>
 
-#ifdef __AVX512BF16__
+// FDPP_NO_BF16_DOT: the processor has vdpbf16ps, but two FMAs are faster.
+#if defined(__AVX512BF16__) && !defined(FDPP_NO_BF16_DOT)
+#define FDPP_BF16_DOT
 #include <immintrin.h>
 #endif
 
@@ -51,7 +53,7 @@ inline constexpr int vector_registers = 32, vector_parts = 4;
 inline constexpr int vector_registers = 16, vector_parts = 4;
 #endif
 
-#ifdef __AVX512BF16__
+#ifdef FDPP_BF16_DOT
 inline constexpr bool has_bf16_dot = true;
 #else
 inline constexpr bool has_bf16_dot = false;
@@ -243,7 +245,7 @@ FDPP_INLINE f32x16 even(u32x16 pairs) { return as_float(pairs << 16u); }
 FDPP_INLINE f32x16 odd(u32x16 pairs) { return as_float(pairs & 0xffff0000u); }
 
 /// acc + the dot products of 16 weight pairs with one pair of the token.
-#ifdef __AVX512BF16__
+#ifdef FDPP_BF16_DOT
 FDPP_INLINE f32x16 dot_pairs(f32x16 acc, u32x16 weights, uint32_t token) {
   return __builtin_bit_cast(
       f32x16, _mm512_dpbf16_ps(__builtin_bit_cast(__m512, acc),
