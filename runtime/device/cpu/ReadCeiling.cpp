@@ -8,21 +8,27 @@
 namespace fdpp::runtime {
 namespace {
 
-constexpr uint64_t kBlock = 4096;     // bytes read between two prefetch rounds
-constexpr uint64_t kAhead = 2 * 1024; // bytes the prefetch runs ahead
-
-struct Job {
-  uint64_t *words;
-  uint64_t blocks;
-  std::atomic<uint64_t> sum{0};
-};
+constexpr uint64_t kBlock = 64 << 10; // bytes a stream reads at a stretch
+constexpr uint64_t kAhead = 4096;     // bytes prefetched, over all streams
+constexpr uint64_t kStreams = 4;      // of a thread, at most
+constexpr uint64_t kWindows = 8;      // parts of the memory, read in turn
+constexpr uint64_t kLeast = 8 << 20;  // bytes of all; they are multiples of it
 
 struct Range {
   uint64_t begin, end; // blocks
 };
 
-Range share(uint64_t blocks, int32_t index, int32_t count) {
-  return {blocks * index / count, blocks * (index + 1) / count};
+struct Job {
+  uint64_t *words;
+  Range blocks;
+  std::atomic<uint64_t> sum{0};
+};
+
+/// A thread's part of the blocks, in whole groups of kStreams.
+Range share(Range blocks, int32_t index, int32_t count) {
+  uint64_t groups = (blocks.end - blocks.begin) / kStreams;
+  return {blocks.begin + groups * index / count * kStreams,
+          blocks.begin + groups * (index + 1) / count * kStreams};
 }
 
 void fill(void *ctx, int32_t index, int32_t count) {
@@ -32,52 +38,62 @@ void fill(void *ctx, int32_t index, int32_t count) {
     job.words[i] = i * 0x9E3779B97F4A7C15;
 }
 
-/// Four sums keep enough loads in flight; the compiler vectorises the block.
-uint64_t readBlock(const uint64_t *words) {
-  uint64_t a = 0, b = 0, c = 0, d = 0;
-  for (uint64_t i = 0; i < kBlock / 8; i += 32) {
-    for (uint64_t line = 0; line < 32; line += 8)
-      __builtin_prefetch(words + i + line + kAhead / 8);
-    for (uint64_t j = 0; j < 8; ++j) {
-      a += words[i + j];
-      b += words[i + 8 + j];
-      c += words[i + 16 + j];
-      d += words[i + 24 + j];
+/// Adds `streams` neighbouring blocks side by side, line by line, and fetches
+/// ahead, at their ends what comes behind them.
+template <uint64_t Streams>
+void readBlocks(const uint64_t *words, uint64_t (&sums)[8]) {
+  constexpr uint64_t block = kBlock / 8, ahead = kAhead / Streams / 8;
+  for (uint64_t i = 0; i < block; i += 8) {
+    uint64_t next =
+        i + ahead < block ? i + ahead : i + ahead + (Streams - 1) * block;
+    for (uint64_t s = 0; s < Streams; ++s) {
+      const uint64_t *stream = words + s * block;
+      __builtin_prefetch(stream + next);
+      for (uint64_t j = 0; j < 8; ++j)
+        sums[j] += stream[i + j];
     }
   }
-  return a + b + c + d;
 }
 
+template <uint64_t Streams>
 void readAll(void *ctx, int32_t index, int32_t count) {
   Job &job = *static_cast<Job *>(ctx);
   Range range = share(job.blocks, index, count);
-  uint64_t sum = 0;
-  for (uint64_t block = range.begin; block < range.end; ++block)
-    sum += readBlock(job.words + block * kBlock / 8);
-  job.sum += sum;
+  uint64_t sums[8] = {};
+  for (uint64_t block = range.begin; block < range.end; block += Streams)
+    readBlocks<Streams>(job.words + block * kBlock / 8, sums);
+  for (uint64_t sum : sums)
+    job.sum += sum;
 }
 
 } // namespace
 
 ReadCeiling::ReadCeiling(uint64_t bytes)
-    : memory(std::max<uint64_t>(bytes, 1 << 20) / kBlock * kBlock,
+    : memory(std::max(bytes, kLeast) / kLeast * kLeast,
              "the read ceiling's buffer", Pages::Small) {}
 
 double ReadCeiling::measure(ThreadTeam &team) {
   using Clock = std::chrono::steady_clock;
   using Seconds = std::chrono::duration<double>;
-  Job job{static_cast<uint64_t *>(memory.data()), memory.size() / kBlock};
+  uint64_t blocks = memory.size() / kBlock;
+  Job job{static_cast<uint64_t *>(memory.data()), {0, blocks}};
   if (!filled)
     team.parallel(fill, &job); // each thread touches its own share first
   filled = true;
   double best = 0;
   Clock::time_point begin = Clock::now();
-  for (int pass = 0; pass < 3 || Seconds(Clock::now() - begin).count() < 0.2;
+  for (uint64_t pass = 0;
+       pass < 2 * kWindows || Seconds(Clock::now() - begin).count() < 0.2;
        ++pass) {
+    uint64_t window = pass % kWindows;
+    job.blocks = {blocks * window / kWindows, blocks * (window + 1) / kWindows};
+    bool many = pass / kWindows % 2 == 0;
     Clock::time_point start = Clock::now();
-    team.parallel(readAll, &job);
+    team.parallel(many ? readAll<kStreams> : readAll<1>, &job);
     double seconds = Seconds(Clock::now() - start).count();
-    best = std::max(best, static_cast<double>(memory.size()) / seconds);
+    auto bytes =
+        static_cast<double>((job.blocks.end - job.blocks.begin) * kBlock);
+    best = std::max(best, bytes / seconds);
   }
   sum += job.sum;
   return best;

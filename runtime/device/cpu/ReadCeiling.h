@@ -18,8 +18,10 @@ public:
 
   uint64_t bytes() const { return memory.size(); }
 
-  /// Sums the memory with all threads, again and again for at least 200 ms and
-  /// three times; the best pass in bytes a second.
+  /// Sums an eighth of the memory after another with all threads, in one and in
+  /// several streams each, for at least 200 ms and all of it twice; the best of
+  /// these rates in bytes a second. Short samples, since whatever else uses the
+  /// memory meanwhile would count as its limit.
   double measure(ThreadTeam &team);
 
 private:
