@@ -117,6 +117,16 @@ TEST(Math, ExpWithinTwoUlp) {
   EXPECT_LT(worst_ulp(fn, exact, -103, 88.7f, 0), 2.0);
 }
 
+TEST(Math, SoftmaxWeightsWithinTwoUlp) {
+  auto fn = [](f32x16 x) { return exp_weight(x); };
+  auto exact = [](double x) { return std::exp(x); };
+  EXPECT_LT(worst_ulp(fn, exact, -87, 0, 0), 2.0);
+  EXPECT_EQ(1.0f, exp_weight(splat(0.0f))[0]);
+  for (float x : {-87.1f, -104.0f, -1e30f, -infinity})
+    EXPECT_EQ(0.0f, exp_weight(splat(x))[0]) << x;
+  EXPECT_TRUE(std::isnan(exp_weight(splat(quiet_nan))[0]));
+}
+
 TEST(Math, ActivationsWithinAFewUlp) {
   EXPECT_LT(worst_ulp([](f32x16 x) { return silu(x); },
                       [](double x) { return x / (1 + std::exp(-x)); }, -80, 80,

@@ -158,13 +158,29 @@ private:
         store(&scores[r][t], splat(0.0f));
       return 0;
     }
+    if (begin == 0 && end == page_tokens)
+      weigh_tokens(r, options,
+                   [](f32x16 x, float, int) FDPP_INLINE_LAMBDA { return x; });
+    else
+      weigh_tokens(
+          r, options, [&](f32x16 x, float unseen, int t) FDPP_INLINE_LAMBDA {
+            i32x16 token = lane_index() + t;
+            return select((token >= begin) & (token < end), x, splat(unseen));
+          });
+    return end;
+  }
+
+  /// The same with mask(x, unseen, t): the lanes of x, which are the tokens
+  /// from t on, `unseen` where the row does not see them.
+  template <class Mask>
+  FDPP_INLINE void weigh_tokens(int r, const AttentionOptions &options,
+                                Mask mask) {
     f32x16 most = splat(minus_infinity);
     for (int t = 0; t < page_tokens; t += lanes) {
       f32x16 x = load(&scores[r][t]) * options.scale;
       if (options.softcap != 0.0f)
         x = options.softcap * tanh(x / options.softcap);
-      i32x16 token = lane_index() + t;
-      x = select((token >= begin) & (token < end), x, splat(minus_infinity));
+      x = mask(x, minus_infinity, t);
       most = select(x > most, x, most);
       store(&scores[r][t], x);
     }
@@ -175,14 +191,11 @@ private:
     }
     f32x16 total = splat(0.0f);
     for (int t = 0; t < page_tokens; t += lanes) {
-      i32x16 token = lane_index() + t;
-      f32x16 p = exp(load(&scores[r][t]) - maximum[r]);
-      p = select((token >= begin) & (token < end), p, splat(0.0f));
+      f32x16 p = mask(exp_weight(load(&scores[r][t]) - maximum[r]), 0.0f, t);
       total += p;
       store(&scores[r][t], p);
     }
     sum[r] = sum[r] * rescale[r] + reduce_add(total);
-    return end;
   }
 
   /// output[r + m] = output * rescale + scores . V over the page's first

@@ -43,17 +43,18 @@ using Gemv = Variant<1>;
 using Flat = Variant<widest_tile>;
 using Prefill = Variant<widest_tile>;
 
-/// Panels whose parts (cached_packs) a block of tokens keeps in L1, and the
-/// most that one tile streams through together.
-inline constexpr int block_panels = 2, stream_panels = 4;
+/// The most panels that one tile streams through together.
+inline constexpr int stream_panels = 4;
+/// The most panels of a block: two make up a unit that has partners.
+inline constexpr int most_panels = block_panels > 2 ? block_panels : 2;
 /// Most tokens of a block; their results wait on the stack for the epilogue.
 template <class V>
 inline constexpr int block_tokens = 96 / V::tokens * V::tokens;
 template <class V>
 inline constexpr int out_values =
-    lanes * (stream_panels * V::tokens > block_panels * block_tokens<V>
+    lanes * (stream_panels * V::tokens > most_panels * block_tokens<V>
                  ? stream_panels * V::tokens
-                 : block_panels * block_tokens<V>);
+                 : most_panels * block_tokens<V>);
 
 /// What to fetch while a tile runs: for its pack s of panel r the line at
 /// from + r * (bytes of a panel) + s * stride.
@@ -82,8 +83,9 @@ FDPP_NOINLINE void tile(const E *weights, int64_t panel,
           FDPP_INLINE_LAMBDA { return tokens[step * Tokens + m]; },
       [&](int64_t) FDPP_INLINE_LAMBDA {
 #pragma clang loop unroll(full)
-        for (int r = 0; r < Panels; ++r)
-          __builtin_prefetch(prefetch.from + r * panel * int64_t(sizeof(E)));
+        for (int r = 0; r < Panels; ++r) // into L2: L1 is full
+          __builtin_prefetch(prefetch.from + r * panel * int64_t(sizeof(E)), 0,
+                             2);
         prefetch.from += prefetch.stride;
       });
 #pragma clang loop unroll(full)
@@ -245,31 +247,34 @@ prepare(Team &team, const ActivationLayout<E> &layout, const Prologue &rows,
   return packed;
 }
 
-/// Calls run(units, tokens) for this thread's share of `units` units and of the
-/// tokens: nine tenths of it fixed, so that a thread reads one stretch of the
-/// weights, the rest drawn by whoever is done first.
+/// Calls run(units, tokens) for this thread's share of `units` units times the
+/// blocks of tokens, counted block by block: nine tenths of it fixed, so that a
+/// thread reads one stretch of the weights, the rest drawn by whoever is done
+/// first. Shares end inside a block where that makes them equal.
 template <class V, class Run>
 FDPP_INLINE void share_out(Team &team, int units, int tokens, Run run) {
   // Blocks of equal size, in whole tiles.
   const int blocks = (tokens + block_tokens<V> - 1) / block_tokens<V>;
-  const int block_tiles =
-      (tokens + blocks * V::tokens - 1) / (blocks * V::tokens);
-  const int step = blocks == 1 ? 4 : 2;
-  const int groups = (units + step - 1) / step;
-  const int stolen = groups / 10 * step;
-  auto run_blocks = [&](Range range) {
-    if (range.empty())
-      return;
-    for (int b = 0; b < blocks; ++b) {
-      int first = b * block_tiles * V::tokens;
-      int last = first + block_tiles * V::tokens;
-      run(range, Range{first, last < tokens ? last : tokens});
+  const int block =
+      (tokens + blocks * V::tokens - 1) / (blocks * V::tokens) * V::tokens;
+  const int step = blocks == 1 ? stream_panels : block_panels;
+  const int work = units * blocks, stolen = work / step / 10 * step;
+  auto run_work = [&](Range range) {
+    while (!range.empty()) {
+      int unit = range.begin % units, first = range.begin / units * block;
+      int left = range.end - range.begin, most = units - unit;
+      int count = left < most ? left : most;
+      int last = first + block;
+      run(Range{unit, unit + count},
+          Range{first, last < tokens ? last : tokens});
+      range.begin += count;
     }
   };
-  run_blocks(team.share(units - stolen));
-  for (int i = team.take(step); i < stolen; i = team.take(step))
-    run_blocks({units - stolen + i,
-                i + step < stolen ? units - stolen + i + step : units});
+  run_work(team.share(work - stolen));
+  for (int i = team.take(step); i < stolen; i = team.take(step)) {
+    int begin = work - stolen + i;
+    run_work({begin, begin + step < work ? begin + step : work});
+  }
 }
 
 /// The linear. `weights` holds the segments of the epilogues one after another;

@@ -15,6 +15,16 @@ FDPP_INLINE f32x16 power_of_two(i32x16 n) {
   return __builtin_bit_cast(f32x16, (n + 127) << 23);
 }
 
+/// e^r for |r| <= ln(2) / 2.
+FDPP_INLINE f32x16 exp_reduced(f32x16 r) {
+  f32x16 q = splat(0x1.6db42ap-10f);
+  q = fma(q, r, splat(0x1.123b56p-7f));
+  q = fma(q, r, splat(0x1.55545ep-5f));
+  q = fma(q, r, splat(0x1.55548ep-3f));
+  q = fma(q, r, splat(0.5f));
+  return fma(q * r, r, r) + 1.0f;
+}
+
 /// e^x, with subnormal results and overflow to infinity.
 FDPP_INLINE f32x16 exp(f32x16 x) {
   // Both bounds give the same result as everything beyond; NaN compares false
@@ -28,16 +38,24 @@ FDPP_INLINE f32x16 exp(f32x16 x) {
   f32x16 n = shifted - magic;
   f32x16 r = fma(n, splat(-0x1.62e400p-1f), x);
   r = fma(n, splat(-0x1.7f7d1cp-20f), r);
-  f32x16 q = splat(0x1.6db42ap-10f);
-  q = fma(q, r, splat(0x1.123b56p-7f));
-  q = fma(q, r, splat(0x1.55545ep-5f));
-  q = fma(q, r, splat(0x1.55548ep-3f));
-  q = fma(q, r, splat(0.5f));
-  f32x16 p = fma(q * r, r, r) + 1.0f;
+  f32x16 p = exp_reduced(r);
   // In two steps, since 2^n itself may not be a normal number.
   i32x16 e = __builtin_bit_cast(i32x16, shifted) - 0x4b400000;
   i32x16 half = e >> 1;
   return p * power_of_two(half) * power_of_two(e - half);
+}
+
+/// e^x for x <= 0, as weights of a softmax need it: zero where the result would
+/// be subnormal.
+FDPP_INLINE f32x16 exp_weight(f32x16 x) {
+  constexpr float magic = 0x1.8p23f;
+  f32x16 shifted = fma(x, splat(0x1.715476p+0f), splat(magic));
+  f32x16 n = shifted - magic;
+  f32x16 r = fma(n, splat(-0x1.62e400p-1f), x);
+  r = fma(n, splat(-0x1.7f7d1cp-20f), r);
+  i32x16 scale = (__builtin_bit_cast(i32x16, shifted) << 23) + 0x3f800000;
+  f32x16 result = exp_reduced(r) * __builtin_bit_cast(f32x16, scale);
+  return select(x < -87.0f, splat(0.0f), result);
 }
 
 /// 1 / (1 + e^-x).

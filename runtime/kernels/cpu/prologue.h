@@ -98,10 +98,12 @@ template <int K, class X = float> struct LayerNorm {
 // Packing activations
 //===----------------------------------------------------------------------===//
 
-/// Packs of k that a pair of panels keeps in L1 (18 KiB) while several tiles of
-/// tokens stream by; a multiple of a chunk.
+/// Panels that several tiles of tokens share, and packs of k that these keep in
+/// L1 (24 KiB) while the tiles stream by; a multiple of a chunk.
+inline constexpr int block_panels = panels_for(widest_tile);
 template <class E>
-inline constexpr int cached_packs = 288 * 2 / (k_pack<E> * int(sizeof(E)));
+inline constexpr int cached_packs =
+    (24 << 10) / (block_panels * panel_rows * k_pack<E> * int(sizeof(E)));
 
 /// Where the packed activations of T tokens lie: cut into parts of the inner
 /// dimension, and within a part tile by tile as the register tile reads them,
@@ -169,38 +171,50 @@ template <class E> FDPP_INLINE void chunk_bits(f32x16 value, uint32_t *words) {
   }
 }
 
-/// out[step][token] = words[token][step] for `steps` steps of `tokens` tokens.
-/// If `may_overrun`, the caller owns the 8 - tokens words behind the last step
+/// Stores the 8 steps of `rows` from token `m` of `Tokens` on. A store may put
+/// words behind its tokens, in rising order of both, so that the next store
+/// overwrites them; what is `last` must not put them behind the eighth step.
+template <int Tokens>
+FDPP_INLINE void store_steps(const u32x8 (&rows)[8], int m, bool last,
+                             uint32_t *out) {
+  constexpr int tail = Tokens % 8;
+#pragma clang loop unroll(full)
+  for (int j = 0; j < 8; ++j) {
+    uint32_t *to = out + j * Tokens + m;
+    bool fits = (j + 1) * Tokens + 8 - tail <= 8 * Tokens;
+    if (tail == 0 || m + 8 <= Tokens || (m == 0 && (fits || !last)))
+      __builtin_memcpy(to, &rows[j], sizeof rows[j]);
+    else
+      __builtin_memcpy(to, &rows[j], tail * sizeof *to);
+  }
+}
+
+/// out[step][token] = words[token][step] for `steps` steps of `Tokens` tokens.
+/// If `may_overrun`, the caller owns the 8 - Tokens words behind the last step
 /// and writes them later.
-FDPP_INLINE void interleave(const uint32_t *words, int row_words, int tokens,
-                            int steps, bool may_overrun, uint32_t *out) {
-  if (tokens == 1) {
+template <int Tokens>
+FDPP_NOINLINE void interleave(const uint32_t *words, int row_words, int steps,
+                              bool may_overrun, uint32_t *out) {
+  if (Tokens == 1) {
     __builtin_memcpy(out, words, size_t(steps) * sizeof *out);
     return;
   }
-  if (!may_overrun || steps % 8 != 0) {
+  if (steps % 8 != 0) {
     for (int i = 0; i < steps; ++i)
-      for (int m = 0; m < tokens; ++m)
-        __builtin_memcpy(out + i * tokens + m, words + m * row_words + i,
-                         sizeof *out);
+      for (int m = 0; m < Tokens; ++m)
+        out[i * Tokens + m] = words[m * row_words + i];
     return;
   }
-  // In rising order of both, so that what a store puts behind its tokens is
-  // overwritten by the next one.
   for (int i = 0; i < steps; i += 8)
-    for (int m = 0; m < tokens; m += 8) {
+    for (int m = 0; m < Tokens; m += 8) {
       u32x8 rows[8];
+#pragma clang loop unroll(full)
       for (int j = 0; j < 8; ++j)
         __builtin_memcpy(&rows[j], words + (m + j) * row_words + i,
                          sizeof rows[j]);
       transpose(rows);
-      for (int j = 0; j < 8; ++j) {
-        uint32_t *to = out + (i + j) * tokens + m;
-        if (tokens - m >= 8 || m == 0)
-          __builtin_memcpy(to, &rows[j], sizeof rows[j]);
-        else
-          __builtin_memcpy(to, &rows[j], size_t(tokens - m) * sizeof *to);
-      }
+      store_steps<Tokens>(rows, m, !may_overrun && i + 8 == steps,
+                          out + i * Tokens);
     }
 }
 
@@ -214,6 +228,9 @@ FDPP_NOINLINE void pack_tile(const Prologue &rows,
   const int part = layout.cut() * k_pack<E>;
   typename Prologue::State states[most];
   alignas(64) uint32_t chunk[most * words] = {};
+  void (*put)(const uint32_t *, int, int, bool, uint32_t *);
+  with_constant<most>(
+      tokens, [&](auto m) FDPP_INLINE_LAMBDA { put = interleave<m()>; });
   for (int m = 0; m < tokens; ++m)
     states[m] = rows.begin(first + m);
   for_each_chunk<k>([&](int at, int count) FDPP_INLINE_LAMBDA {
@@ -227,7 +244,7 @@ FDPP_NOINLINE void pack_tile(const Prologue &rows,
     auto *out = reinterpret_cast<uint32_t *>(packed) +
                 layout.offset(begin / k_pack<E>, first) +
                 (at - begin) / step * tokens;
-    interleave(chunk, words, tokens, steps, whole_next, out);
+    put(chunk, words, steps, whole_next, out);
   });
 }
 
