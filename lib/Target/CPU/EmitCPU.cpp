@@ -206,12 +206,25 @@ private:
        << "  }\n";
   }
 
+  /// A string of words with commas, as literals that fit their lines.
+  void printLongText(StringRef words) {
+    while (words.size() > 70) {
+      size_t end = words.rfind(',', 70) + 1;
+      if (end == 0)
+        break;
+      os << '"' << words.take_front(end) << "\"\n      ";
+      words = words.drop_front(end);
+    }
+    os << '"' << words << '"';
+  }
+
   void printModel() {
     os << "struct Model {\n  using KvCache = ::KvCache;\n"
        << "  using Weights = ::Weights;\n"
        << "  static constexpr const char *arch = \"" << text(kArchAttr)
-       << "\";\n  static constexpr const char *features = \""
-       << text(kFeaturesAttr) << "\";\n";
+       << "\";\n  static constexpr const char *features =\n      ";
+    printLongText(text(kFeaturesAttr));
+    os << ";\n";
     printWeightTable();
     printLimits();
     printSizes();

@@ -53,6 +53,8 @@ static StringRef headingOf(Operation *op) {
     return "Attention.";
   if (isa<DecodeAttentionOp>(op))
     return "Attention.";
+  if (isa<SelectRowsOp>(op))
+    return "Logits of the wanted rows.";
   auto linear = dyn_cast<FusedLinearOp>(op);
   if (!linear)
     return "";
@@ -124,9 +126,9 @@ void EntryPrinter::printDispatch(DispatchOp dispatch, unsigned indent) {
 }
 
 void EntryPrinter::printBlock(Block &block, unsigned indent) {
-  bool inLayer = isa<scf::ForOp>(block.getParentOp()), printed = false;
+  bool printed = false;
   for (Operation &op : block) {
-    if (StringRef heading = headingOf(&op); inLayer && !heading.empty()) {
+    if (StringRef heading = headingOf(&op); !heading.empty()) {
       if (writesCache(&op) && printed)
         os << "\n";
       os.indent(indent) << "// " << heading << "\n";

@@ -248,10 +248,30 @@ void addField(CommentedLines &fields, const Capture &capture, bool written) {
 
 namespace fdpp {
 
+/// What becomes of the values, in a reader's words; "" for a plain store.
+static StringRef summaryOf(SegmentAttr segment, Block &body) {
+  bool rotates = segment.getPartner() == PartnerKind::Half;
+  if (auto store = dyn_cast<KVStoreOp>(body.getTerminator())) {
+    if (store.getPlane() == CachePlane::Value)
+      return "Values, into the cache.";
+    return rotates ? "Rotated keys, into the cache." : "Keys, into the cache.";
+  }
+  if (rotates)
+    return "Rotates the halves of each head.";
+  if (segment.getPartner() == PartnerKind::GateUp)
+    return "Gate and up become one value.";
+  if (!body.getArguments().back().use_empty())
+    return "Adds to what the destination holds.";
+  return "";
+}
+
 void printEpilogue(FusedLinearOp op, unsigned i, raw_ostream &os) {
   SegmentAttr segment = op.getSegment(i);
   bool paired = segment.getPartner() == PartnerKind::GateUp;
   auto names = op->getAttrOfType<ArrayAttr>("fdpp.epilogues");
+  Block &body = op.getEpilogues()[i].front();
+  if (StringRef summary = summaryOf(segment, body); !summary.empty())
+    os << "/// " << summary << "\n";
   os << "struct " << cast<StringAttr>(names[i]).getValue() << " {\n"
      << "  static constexpr Partner partner = Partner::"
      << stringifyPartnerKind(segment.getPartner()) << ";\n"

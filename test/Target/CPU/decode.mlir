@@ -15,14 +15,16 @@
 // CHECK-NEXT: UpTo<6, Variant<6, 4096>>,
 // CHECK-NEXT: Otherwise<Variant<6, 0>>>;
 
-// CHECK: struct StoreRotated {
+// CHECK: /// Rotates the halves of each head.
+// CHECK-NEXT: struct StoreRotated {
 // CHECK-NEXT: static constexpr Partner partner = Partner::half;
 // CHECK-NEXT: static constexpr int columns = 32, group = 16;
 // CHECK: float *at = query + row * 32 + column;
 // CHECK: V cos_at = load(cos + row * 8 + column % 16, lanes);
 // CHECK: store(at + 8, partner * cos_at + value * sin_at, lanes);
 
-// CHECK: struct AddResidual {
+// CHECK: /// Adds to what the destination holds.
+// CHECK-NEXT: struct AddResidual {
 // CHECK: float *at = hidden + row * 32 + column;
 // CHECK-NEXT: store(at, load(at, lanes) + value, lanes);
 
