@@ -95,7 +95,7 @@ def attention(
 def forward(config: dict, weights: dict, tokens: list[int]) -> np.ndarray:
     """Logits [T, vocab] of one sequence that begins at position 0. The forms are
     `embedding_scale`, `logits_softcap`, `layer_norm` (its biases are weights),
-    `interleaved`, and as lists over the layers `eps` (in front of attention),
+    `ungated` ("gelu" or "silu": no gate), `interleaved`, and as lists over the layers `eps` (in front of attention),
     `windows`, `softcaps` (of attention) and `frequencies`."""
     w = {name: np.asarray(value, np.float64) for name, value in weights.items()}
     heads, dim = config["num_attention_heads"], head_dim(config)
@@ -136,7 +136,14 @@ def forward(config: dict, weights: dict, tokens: list[int]) -> np.ndarray:
         x = x + linear(y, f"{layer}.self_attn.o_proj")
         y = norm(x, f"{layer}.post_attention_layernorm", eps)
         gate, up = linear(y, f"{layer}.mlp.gate_proj"), linear(y, f"{layer}.mlp.up_proj")
-        x = x + linear(gate / (1 + np.exp(-gate)) * up, f"{layer}.mlp.down_proj")
+        match forms.get("ungated"):
+            case "gelu":
+                inner = 0.5 * gate * (1 + np.vectorize(math.erf)(gate / math.sqrt(2)))
+            case "silu":
+                inner = gate / (1 + np.exp(-gate))
+            case _:
+                inner = gate / (1 + np.exp(-gate)) * up
+        x = x + linear(inner, f"{layer}.mlp.down_proj")
     x = norm(x, "model.norm", eps)
     tied = config.get("tie_word_embeddings", False)
     logits = linear(x, "model.embed_tokens" if tied else "lm_head")

@@ -116,6 +116,19 @@ class Surgery:
                                  for op, inputs, result in steps))
         node.input[3] = f"{name}/visible"
 
+    def remove_gates(self, layers: int, operator: str | None = None) -> None:
+        """The first linear alone goes on, through its own activation or another."""
+        for layer in range(layers):
+            name = f"model/layers.{layer}/mlp"
+            if operator:
+                silu = self.node(f"{name}/silu")
+                silu.op_type = operator
+                del silu.input[1:]
+            for node in self.graph.node:
+                for i, value in enumerate(node.input):
+                    if value == f"{name}/product":
+                        node.input[i] = f"{name}/silu"
+
     def set_eps(self, layer: int, eps: float) -> None:
         for attribute in self.node(f"model/layers.{layer}/input_layernorm").attribute:
             if attribute.name == "epsilon":
@@ -154,9 +167,11 @@ def make_layer_norms(surgery: Surgery, config: dict, weights: dict, biased: bool
 
 
 def falcon(surgery: Surgery, config: dict, weights: dict) -> None:
-    """Layer norms, and half of each head turns."""
-    config["forms"] = {"frequencies": [frequencies(10000.0, 4)] * config["num_hidden_layers"]}
+    """Layer norms, no gates, and half of each head turns."""
+    layers = config["num_hidden_layers"]
+    config["forms"] = {"ungated": "gelu", "frequencies": [frequencies(10000.0, 4)] * layers}
     make_layer_norms(surgery, config, weights, biased=True)
+    surgery.remove_gates(layers, "Gelu")
     surgery.rotate(4, interleaved=False)
 
 
@@ -169,8 +184,9 @@ def gptj(surgery: Surgery, config: dict, weights: dict) -> None:
 
 
 def meta(surgery: Surgery, config: dict, weights: dict) -> None:
-    """Neighbours turn, of whole heads, as in Llama's first code."""
-    config["forms"] = {"interleaved": True}
+    """Neighbours turn, of whole heads, as in Llama's first code; no gates."""
+    config["forms"] = {"interleaved": True, "ungated": "silu"}
+    surgery.remove_gates(config["num_hidden_layers"])
     surgery.rotate(8, interleaved=True)
 
 

@@ -68,6 +68,7 @@ static constexpr Entry kMatchers[] = {
     {"onnx.MatMul", matchMatMul},
     {"onnx.Mul", matchGlu},
     {"onnx.Mul", matchSoftcap},
+    {"onnx.Mul", matchActivation},
     {"onnx.Mul", matchScale},
     {"onnx.RMSNormalization", matchRMSNorm},
     {"onnx.Relu", matchActivation},
