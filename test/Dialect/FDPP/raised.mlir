@@ -13,8 +13,9 @@
 //   arith.constant (which fdpp-name-weights turns into a weight). A weight has
 //   one source or an init region (say, fdpp.transpose of a weight stored as
 //   [K, N]). A tied lm_head reads the embedding's own symbol;
-// - cos and sin come from one fdpp.rope_table, slots from one fdpp.token_slots,
-//   shared by all layers; the layer index is an arith.constant;
+// - slots come from one fdpp.token_slots, cos and sin from one fdpp.rope_table,
+//   shared by all layers, or from some of them, wherever they stand; the layer
+//   index is an arith.constant;
 // - activations and cache are f32, weights have the type they are stored in.
 
 // CHECK-LABEL: func.func @step
