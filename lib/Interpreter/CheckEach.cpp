@@ -74,6 +74,7 @@ void CheckEach::check(ModuleOp module, StringRef pass) {
   }
   auto logits = runScript(module, script, weights, interpretation);
   ++outcome->runs;
+  outcome->checked.insert(pass.str());
   if (!logits) {
     std::string when =
         pass.empty() ? "before the first pass" : ("after '" + pass + "'").str();

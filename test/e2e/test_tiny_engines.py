@@ -21,9 +21,11 @@ BIN = Path(os.environ.get("FDPP_BUILD_DIR", ROOT / "build" / "release")) / "bin"
 TOKENS = 37  # crosses two pages
 ROUNDOFF = {"bf16": 2.0**-9, "f16": 2.0**-12, "f32": 2.0**-25}
 PHASES = ("recognised", "raised", "rolled", "fused", "planned")
-CASES = [(name, dtype) for name, dtype in
+CASES = [(name, dtype, "native") for name, dtype in
          zip(tiny_models.MODELS, ("bf16", "f32", "f16") * 4)]
-CASES += [("gqa", "f16"), ("biases", "bf16"), ("odd-sizes", "f16"), ("mqa", "f32")]
+CASES += [("gqa", "f16", "native"), ("biases", "bf16", "native"),
+          ("mqa", "f32", "native"), ("odd-sizes", "f16", "x86-64"),
+          ("gqa", "bf16", "x86-64")]
 
 
 def run(*arguments):
@@ -43,8 +45,9 @@ def interpreted(model, dtype, ids, folder):
     return np.load(folder / "interpreted.npy")
 
 
-@pytest.mark.parametrize("name,dtype", CASES, ids=["-".join(c) for c in CASES])
-def test_equals_the_interpreter(name, dtype, tmp_path):
+@pytest.mark.parametrize("name,dtype,arch", CASES,
+                         ids=["-".join(case) for case in CASES])
+def test_equals_the_interpreter(name, dtype, arch, tmp_path):
     config = tiny_models.write_model(name, tmp_path / "hf")[0]
     assert export([str(tmp_path / "hf"), "-o", str(tmp_path / "onnx")]) == 0
     model = tmp_path / "onnx" / "model.onnx"
@@ -54,7 +57,7 @@ def test_equals_the_interpreter(name, dtype, tmp_path):
     assert expected.shape == (TOKENS, config["vocab_size"])
     engine = tmp_path / "engine"
     run(BIN / "fdpp-compile", model, "-o", engine, f"--dtype={dtype}",
-        "--page-tokens=16")
+        f"--arch={arch}", "--page-tokens=16")
     for prefill in (TOKENS, 1, draw.randrange(2, TOKENS)):
         run(BIN / "fdpp-run", engine, "--tokens", ids, "-n", 0, "--prefill",
             prefill, "--logits", tmp_path / "logits.npy")

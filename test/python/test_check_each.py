@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 import tiny_models
@@ -16,6 +17,10 @@ from onnx_runner import OnnxModel
 BUILD = Path(os.environ.get("FDPP_BUILD_DIR",
                             Path(__file__).parents[2] / "build/release"))
 PHASES = ("recognised", "raised", "rolled", "fused", "planned")
+
+
+def run(tool, *arguments):
+    subprocess.run([BUILD / "bin" / tool, *arguments], check=True)
 
 
 def check(module, *passes):
@@ -29,8 +34,8 @@ def imported_model(base, config, dtype, shards=1, seed=0):
     assert export([str(base / "hf"), "-o", str(base / "onnx")]) == 0
     # Weights are read relative to the module.
     module = base / "onnx" / "import.mlir"
-    subprocess.run([BUILD / "bin/fdpp-translate", "--import-onnx",
-                    base / "onnx" / "model.onnx", "-o", module], check=True)
+    run("fdpp-translate", "--import-onnx", base / "onnx" / "model.onnx", "-o",
+        module)
     return module
 
 
@@ -89,14 +94,32 @@ def test_random_models(seed, tmp_path):
 
 def test_the_graph_gives_what_onnxruntime_gives(imported, tmp_path):
     tokens = random.Random(3).sample(range(97), 11)
-    subprocess.run(
-        [BUILD / "bin/fdpp-opt", imported, "-o", os.devnull,
-         f"--fdpp-interpret=tokens={','.join(map(str, tokens))} "
-         f"weights={imported.parent} logits={tmp_path / 'logits.npy'}"],
-        check=True)
+    run("fdpp-opt", imported, "-o", os.devnull,
+        f"--fdpp-interpret=tokens={','.join(map(str, tokens))} "
+        f"weights={imported.parent} logits={tmp_path / 'logits.npy'}")
     actual = np.load(tmp_path / "logits.npy")
     expected = OnnxModel(imported.parent).logits(tokens)
     assert np.abs(actual - expected).max() <= 2e-5 * np.abs(expected).max()
+
+
+def test_functions(tmp_path):
+    """Norms as a function of the model, which import keeps as calls."""
+    module = imported_model(tmp_path, tiny_models.tiny_config(), "bf16")
+    model = onnx.load(tmp_path / "onnx" / "model.onnx", load_external_data=False)
+    norm = onnx.helper.make_node("RMSNormalization", ["x", "w"], ["y"], axis=-1,
+                                 epsilon=1e-2)
+    model.functions.append(onnx.helper.make_function(
+        "local", "Norm", ["x", "w"], ["y"], [norm], model.opset_import))
+    model.opset_import.append(onnx.helper.make_opsetid("local", 1))
+    for node in model.graph.node:
+        if node.op_type == "RMSNormalization":
+            node.op_type, node.domain = "Norm", "local"
+            del node.attribute[:]
+    onnx.save(model, tmp_path / "onnx" / "calls.onnx")
+    run("fdpp-translate", "--import-onnx", tmp_path / "onnx" / "calls.onnx", "-o",
+        module)
+    assert module.read_text().count("call @") == 5
+    expect_every_pass_to_keep_the_logits(module, "f32")
 
 
 def test_a_fault_is_found(imported):

@@ -9,6 +9,7 @@
 #include "fdpp/Pipelines/Registration.h"
 
 #include "mlir/IR/MLIRContext.h"
+#include "mlir/Pass/Pass.h"
 #include "mlir/Pass/PassManager.h"
 #include "gtest/gtest.h"
 
@@ -51,6 +52,9 @@ protected:
     for (auto phase : {::fdpp::Phase::Rolled, ::fdpp::Phase::Fused,
                        ::fdpp::Phase::Planned, ::fdpp::Phase::Emittable})
       ::fdpp::addPassesTo(phase, phaseOptions, manager);
+    for (Pass &pass : manager.getPasses())
+      if (!pass.getArgument().ends_with("verify-phase"))
+        passes.insert(pass.getArgument().str());
     EXPECT_TRUE(succeeded(manager.run(*module)))
         << "seed " << seed << ", dtype " << dtype.str();
     EXPECT_FALSE(outcome->failed) << "seed " << seed << ", dtype "
@@ -59,6 +63,7 @@ protected:
   }
 
   MLIRContext context;
+  std::set<std::string> passes; ///< Of the pipelines.
 };
 
 constexpr StringLiteral kDtypes[] = {"bf16", "f32", "f16"};
@@ -70,18 +75,23 @@ TEST_F(RandomModels, EveryPassKeepsTheMeaning) {
               (unsigned long long)(first + count - 1));
   unsigned runs = 0, fewest = std::numeric_limits<unsigned>::max();
   double error = 0;
+  std::set<std::string> checked;
   for (uint64_t seed = first; seed < first + count; ++seed) {
     auto outcome = check(seed, kDtypes[seed % 3], RoundingMode::Exact);
     // Once for the model as built and after every pass that changes each model.
     EXPECT_GE(outcome->runs, 16u) << "seed " << seed;
     runs += outcome->runs;
     fewest = std::min(fewest, outcome->runs);
+    checked.merge(outcome->checked);
     error = std::max(error, outcome->maxError);
     if (HasFailure())
       break;
   }
-  std::printf("%u scripts, at least %u a model, largest difference %.3g\n",
-              runs, fewest, error);
+  std::printf("%u scripts, at least %u a model, after %zu different passes, "
+              "largest difference %.3g\n",
+              runs, fewest, checked.size() - 1, error);
+  for (const std::string &pass : passes)
+    EXPECT_TRUE(checked.contains(pass)) << pass << " changed no model";
 }
 
 TEST_F(RandomModels, EveryPassKeepsTheMeaningOfUnusualModels) {

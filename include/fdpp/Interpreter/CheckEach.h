@@ -12,6 +12,7 @@
 #include "fdpp/Interpreter/Rounding.h"
 
 #include <memory>
+#include <set>
 #include <string>
 
 namespace mlir {
@@ -31,9 +32,10 @@ struct CheckOptions {
 /// What the checks found; outlives the pass manager.
 struct CheckOutcome {
   bool failed = false;
-  unsigned runs = 0;   ///< Scripts run.
-  double maxError = 0; ///< Over all passes that kept the meaning.
-  std::string pass;    ///< The pass that changed the meaning, or "".
+  unsigned runs = 0;             ///< Scripts run.
+  double maxError = 0;           ///< Over all passes that kept the meaning.
+  std::string pass;              ///< The pass that changed the meaning, or "".
+  std::set<std::string> checked; ///< Passes that changed the IR.
 };
 
 /// Adds the instrumentation and turns multithreading off. A pass that changes
