@@ -28,6 +28,7 @@ struct Options {
   int threads = int(std::thread::hardware_concurrency());
   int repeats = 25;
   const char *filter = "";
+  bool only_machine = false;
 } options;
 
 double ceiling, peak, low_precision_peak;
@@ -200,6 +201,11 @@ void measure_machine(Buffer<float> &buffer) {
 
 bool parse(int argc, char **argv) {
   for (int i = 1; i < argc; i += 2) {
+    if (!std::strcmp(argv[i], "-m")) {
+      options.only_machine = true;
+      --i;
+      continue;
+    }
     if (i + 1 == argc)
       return false;
     if (!std::strcmp(argv[i], "-t"))
@@ -219,12 +225,15 @@ bool parse(int argc, char **argv) {
 int main(int argc, char **argv) {
   if (!parse(argc, argv)) {
     std::fprintf(stderr,
-                 "usage: bench_kernels [-t THREADS] [-r REPEATS] [-f NAME]\n");
+                 "usage: bench_kernels [-t THREADS] [-r REPEATS] [-f NAME]\n"
+                 "       bench_kernels [-t THREADS] -m    the machine alone\n");
     return 1;
   }
   Buffer<float> buffer(int64_t(1) << 27);
   fill(buffer);
   measure_machine(buffer);
+  if (options.only_machine)
+    return 0;
   bench_smollm2<bf16>();
   measure_machine(buffer);
   bench_smollm2<f16>();
