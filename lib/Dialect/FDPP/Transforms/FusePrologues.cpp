@@ -75,8 +75,9 @@ struct FuseProloguesPass
       ++readers;
     }
     remark::passed(norm->getLoc(), options)
-        << remark::add("{0} became the prologue of {1} linears",
-                       norm->getName().stripDialect().str(), readers)
+        << remark::add("{0} became the prologue of {1} linear{2}",
+                       norm->getName().stripDialect().str(), readers,
+                       readers == 1 ? "" : "s")
         << remark::metric("columns",
                           cast<ShapedType>(rows.getType()).getDimSize(1));
     norm->erase();

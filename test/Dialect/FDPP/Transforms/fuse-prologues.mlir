@@ -27,12 +27,12 @@ func.func @step(%tokens: tensor<?xi32> {fdpp.role = "tokens"}, %layer: index) ->
   %gamma = fdpp.weight_at @gamma : tensor<8xf32>
   %bias = fdpp.weight_at @bias : tensor<8xf32>
   %x = fdpp.embed %tokens, %table : (tensor<?xi32>, tensor<8x8xf32>) -> tensor<?x8xf32>
-  // REMARK: [Passed] fuse-prologues {{.*}}rms_norm became the prologue of 1 linears", columns=8
+  // REMARK: [Passed] fuse-prologues {{.*}}rms_norm became the prologue of 1 linear", columns=8
   %n = fdpp.rms_norm %x, %gamma {eps = 1.0e-5 : f64} : (tensor<?x8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
   %a = fdpp.linear %n, %table bias(%bias) : (tensor<?x8xf32>, tensor<8x8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
   // REMARK: [Missed] fuse-prologues {{.*}}rms_norm stays on its own: read by func.return
   %m = fdpp.rms_norm %x, %gamma {eps = 1.0e-5 : f64} : (tensor<?x8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
-  // REMARK: [Passed] fuse-prologues {{.*}}layer_norm became the prologue of 1 linears
+  // REMARK: [Passed] fuse-prologues {{.*}}layer_norm became the prologue of 1 linear"
   %l = fdpp.layer_norm %x, %gamma beta(%bias) {eps = 1.0e-5 : f64} : (tensor<?x8xf32>, tensor<8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
   %b = fdpp.linear %l, %table : (tensor<?x8xf32>, tensor<8x8xf32>) -> tensor<?x8xf32>
   // The eps of a layer goes with its norm.
