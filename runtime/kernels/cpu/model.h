@@ -25,8 +25,10 @@
 
 #include <cstddef>
 #include <cstdio>
+#include <cstdlib>
 #include <iterator>
 #include <new>
+#include <type_traits>
 
 namespace fdpp::cpu {
 
@@ -75,14 +77,19 @@ template <class M> class ModelTable {
            align_bytes(M::scratch_bytes(threads));
   }
 
+  // malloc, because the C++ library's new brings its exceptions with it: a
+  // pool of 72 KB that stays when the engine is closed, and a newer libc.
   static fdpp_model *create(int32_t, const void *const *weights,
                             const float *) {
-    return reinterpret_cast<fdpp_model *>(
-        new (std::nothrow) Model{typename M::Weights(weights)});
+    void *memory = std::malloc(sizeof(Model));
+    if (memory)
+      new (memory) Model{typename M::Weights(weights)};
+    return static_cast<fdpp_model *>(memory);
   }
 
   static void destroy(fdpp_model *model) {
-    delete reinterpret_cast<Model *>(model);
+    static_assert(std::is_trivially_destructible_v<Model>);
+    std::free(model);
   }
 
   static int32_t refuse(fdpp_step *step, const char *what, int given,
