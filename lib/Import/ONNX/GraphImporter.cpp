@@ -39,7 +39,9 @@ void GraphImporter::importMetadata() {
 LogicalResult GraphImporter::collectOpsets(const OpsetList &list,
                                            Scope &scope) {
   for (const auto &entry : list) {
-    StringRef domain = entry.domain() == "ai.onnx" ? "" : entry.domain();
+    StringRef domain = entry.domain();
+    if (domain == "ai.onnx")
+      domain = "";
     if (entry.version() < 1)
       return error() << "opset version " << entry.version() << " of domain '"
                      << domain << "' is not positive";
