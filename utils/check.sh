@@ -20,4 +20,25 @@ ctest --test-dir build/release --output-on-failure
 step "Python and end-to-end tests"
 FDPP_BUILD_DIR=$PWD/build/release .venv/bin/python -m pytest test/python test/e2e
 
+# A build of the runtime with a sanitizer, its tests, and compiled engines in it.
+#   sanitized PRESET SANITIZER [ADDITIONAL TARGETS]
+sanitized() {
+  local preset=$1 sanitizer=$2
+  shift 2
+  cmake --preset "$preset" >/dev/null
+  ninja -C "build/$preset" fdpp-runtime-tests "$@"
+  # The assembly that kernels become is the release build's business.
+  ctest --test-dir "build/$preset" -L 'runtime|import' -E kernels_assembly \
+    --output-on-failure
+  FDPP_BUILD_DIR=$PWD/build/release FDPP_SANITIZED_BUILD=$PWD/build/$preset \
+    FDPP_SANITIZER=$sanitizer .venv/bin/python -m pytest \
+    test/e2e/test_sanitized_engine.py
+}
+
+step "runtime and importer under AddressSanitizer and UBSan"
+sanitized asan address,undefined fdpp-import-only
+
+step "runtime under ThreadSanitizer"
+sanitized tsan thread
+
 step "done"
