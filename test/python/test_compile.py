@@ -71,6 +71,14 @@ def test_weights_are_aligned(engine):
         assert 8 + length + end <= len(content)
 
 
+def test_model_so_holds_no_cxx_library(engine):
+    """Which would need a new libc, and leaves memory behind when closed."""
+    content = (engine / "model.so").read_bytes()
+    assert b"fdpp_model_query" in content
+    assert b"__cxa_throw" not in content
+    assert b"_dl_find_object" not in content
+
+
 def test_nothing_of_the_machine(engine, model):
     for name in ("engine.json", "report.json", "report.md", "source/model.cpp",
                  "source/command.txt"):
@@ -152,6 +160,10 @@ def test_wrong_arguments(model, tmp_path, arguments, text):
         arguments = [*arguments, "-o", tmp_path / "out"]
     fails(compile_model(model, *arguments), text)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_no_model():
+    fails(compile_model(), "fdpp-compile: MODEL is required; see --help")
 
 
 def test_wrong_models(tmp_path):

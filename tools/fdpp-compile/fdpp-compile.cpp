@@ -2,6 +2,7 @@
 //
 // fdpp-compile: a model becomes an engine.
 
+#include "ParseError.h"
 #include "Progress.h"
 #include "fdpp/Engine/Compile.h"
 #include "fdpp/Engine/InternalError.h"
@@ -12,7 +13,6 @@
 #include "llvm/Support/raw_ostream.h"
 
 #include <CLI/CLI.hpp>
-#include <cctype>
 #include <chrono>
 #include <memory>
 
@@ -139,17 +139,6 @@ int fail(llvm::Error error) {
   return fail(code, llvm::toString(std::move(error)));
 }
 
-/// The parser's complaint as one line, as all errors are.
-int failArguments(const CLI::ParseError &error) {
-  std::string message = error.what();
-  for (char &c : message)
-    c = c == '\n' ? ' ' : c;
-  if (!message.empty() && message[0] != '-')
-    message[0] =
-        static_cast<char>(std::tolower(static_cast<unsigned char>(message[0])));
-  return fail(kUserError, message + "; see --help");
-}
-
 int report(const CompileOptions &options, const CompileResult &result,
            double seconds) {
   if (options.emit != fdpp::Phase::Engine)
@@ -174,7 +163,9 @@ int run(int argc, char **argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError &error) {
-    return error.get_exit_code() == 0 ? app.exit(error) : failArguments(error);
+    return error.get_exit_code() == 0
+               ? app.exit(error)
+               : fail(kUserError, fdpp::tools::describe(error));
   }
   std::optional<fdpp::Phase> phase = fdpp::parsePhase(words.emit);
   if (!phase)

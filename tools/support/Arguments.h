@@ -3,11 +3,10 @@
 #define FDPP_TOOLS_SUPPORT_ARGUMENTS_H
 
 #include "Client.h"
+#include "ParseError.h"
 
 #include <CLI/CLI.hpp>
-#include <cctype>
 #include <optional>
-#include <string>
 
 namespace fdpp::tools {
 
@@ -21,15 +20,7 @@ inline std::optional<int> parseArguments(CLI::App &app, int argc, char **argv) {
   } catch (const CLI::ParseError &error) {
     if (error.get_exit_code() == 0)
       return app.exit(error);
-    std::string message = error.what();
-    for (char &c : message)
-      c = c == '\n' ? ' ' : c;
-    // A name such as DIR keeps its letters.
-    if (message.size() > 1 &&
-        std::islower(static_cast<unsigned char>(message[1])))
-      message[0] = static_cast<char>(
-          std::tolower(static_cast<unsigned char>(message[0])));
-    fail(message + "; see --help");
+    fail(describe(error));
   }
 }
 
