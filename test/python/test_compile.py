@@ -60,6 +60,16 @@ def test_bf16_engines_use_the_bf16_unit(model, tmp_path, arch, dots):
     assert bool(re.search(r"vdpbf16ps\s.*%zmm", text)) == dots
 
 
+@pytest.mark.parametrize(
+    "arch, tokens", [("x86-64", 2), ("x86-64-v3", 6), ("x86-64-v4", 12)]
+)
+def test_tiles_fit_the_registers_of_the_arch(model, quick, tmp_path, arch, tokens):
+    arguments = (model, "-o", tmp_path / "out", f"--arch={arch}")
+    assert compile_model(*arguments, environment=quick).returncode == 0
+    source = (tmp_path / "out" / "source" / "model.cpp").read_text()
+    assert set(re.findall(r"Variant<(\d+), \d+>", source)) == {"1", str(tokens)}
+
+
 def test_weights_are_aligned(engine):
     content = (engine / "weights.safetensors").read_bytes()
     (length,) = struct.unpack("<Q", content[:8])
