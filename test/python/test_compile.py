@@ -160,6 +160,7 @@ def test_only_engines_are_replaced(model, quick, tmp_path):
         (["--target=abacus"], "compiles for cpu only"),
         (["--emit=later"], "no such phase"),
         (["--dtype=f8"], "f8"),
+        (["--page-tokens=24"], "no multiple of 16"),
         (["--cxx=no-such-clang"], "no program 'no-such-clang'"),
         (["--cxx=/bin/true"], "not a clang++"),
         (["-o", "/no/such/folder/out"], "cannot write in the folder"),

@@ -112,6 +112,14 @@ void addOptions(CLI::App &app, CompileOptions &options, Words &words) {
       ->check(CLI::Range(1, 1 << 30));
   app.add_option("--page-tokens", options.phases.pageTokens,
                  "tokens a page of the KV cache holds, a multiple of 16")
+      ->check(CLI::Validator(
+          [](const std::string &text) {
+            int64_t tokens;
+            bool whole = CLI::detail::lexical_cast(text, tokens) &&
+                         tokens > 0 && tokens % 16 == 0;
+            return whole ? "" : "'" + text + "' is no multiple of 16";
+          },
+          "MULTIPLE OF 16"))
       ->capture_default_str();
   app.add_option("--synthetic-weights", options.syntheticSeed,
                  "replace weights (of more than 1 KiB) by random ones of "

@@ -135,7 +135,8 @@ def FDPP_VariantAttr : FDPP_Attr<"Variant", "variant"> {
   let summary = "kernel variant of a linear";
   let description = [{
     `kind` is the family, `panels` and `tokens` the register tile (panels of 16
-    rows by tokens) and `prefetch` the distance in bytes, 0 for none.
+    rows by tokens) and `prefetch` the bytes of weights on their way to a tile
+    that is alone, 0 for none.
   }];
   let parameters = (ins "::mlir::fdpp::VariantKind":$kind, "int64_t":$panels,
                         "int64_t":$tokens, "int64_t":$prefetch);
