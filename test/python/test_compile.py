@@ -14,7 +14,7 @@ import needs
 import pytest
 from compiler import FUSED, RUN, check_engine, compile_model, fails
 
-pytestmark = needs.tools("fdpp-compile", "fdpp-run")
+pytestmark = needs.tools("fdpp-compile", "fdpp-opt", "fdpp-run")
 
 
 def test_the_model_has_its_name(tiny_engine):
@@ -212,12 +212,21 @@ def test_weights_that_are_not_there(model, quick, tmp_path):
 
 @pytest.mark.parametrize("phase", ["fused", "planned", "emittable"])
 def test_emit_is_readable_again(model, tmp_path, phase):
+    """As text and as bytecode, with the same source at the end."""
     emitted = compile_model(model, f"--emit={phase}")
     assert emitted.returncode == 0, emitted.stderr
-    (tmp_path / "again.mlir").write_text(emitted.stdout)
-    again = compile_model(tmp_path / "again.mlir", "--emit=source")
-    assert again.returncode == 0, again.stderr
-    assert "fdpp_model_query" in again.stdout
+    text, bytecode = tmp_path / "again.mlir", tmp_path / "again.mlirbc"
+    text.write_text(emitted.stdout)
+    subprocess.run([needs.BIN / "fdpp-opt", text, "--emit-bytecode", "-o", bytecode],
+                   check=True)
+    assert bytecode.read_bytes().startswith(b"ML\xefR")
+    sources = []
+    for file in (text, bytecode):
+        again = compile_model(file, "--emit=source")
+        assert again.returncode == 0, again.stderr
+        sources.append(again.stdout)
+    assert "fdpp_model_query" in sources[0]
+    assert sources[0] == sources[1]
 
 
 def test_help_is_short():
