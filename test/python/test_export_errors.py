@@ -289,6 +289,8 @@ def test_interrupted_export_leaves_nothing(tmp_path, number):
     process = subprocess.Popen(
         command(tmp_path / "hf", "-o", tmp_path / "out", "--dtype", "f16"),
         env=environment(), stderr=subprocess.PIPE, text=True,
+        # A shell's background job, as the tests may be, has it ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     data = tmp_path / ".out.partial" / "model.onnx.data"
     while process.poll() is None and not data.exists():
