@@ -178,6 +178,11 @@ LogicalResult checkNoOverlap(Frame &frame, const Instr &instr,
 /// `first` on.
 Array::Shape resultShape(Frame &frame, const Instr &instr, unsigned first);
 
+/// Writes an op's first operand to the element of `array`, its second operand,
+/// that the others name; rounds to the element type.
+LogicalResult storeElement(Frame &frame, const Instr &instr,
+                           const Array &array);
+
 /// The slice of `source` that an op with offsets, sizes and strides names.
 FailureOr<Array> sliceOf(Frame &frame, const Instr &instr, const Array &source);
 

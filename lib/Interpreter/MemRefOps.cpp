@@ -25,18 +25,7 @@ static LogicalResult runDealloc(Frame &frame, const Instr &instr) {
 }
 
 static LogicalResult runStore(Frame &frame, const Instr &instr) {
-  const Array &array = frame.array(instr.in[1]);
-  SmallVector<int64_t, 6> index;
-  for (Slot slot : ArrayRef(instr.in).drop_front(2))
-    index.push_back(frame.integer(slot));
-  if (!array.contains(index))
-    return frame.fail(instr, "the index is out of range");
-  Slot from = instr.in[0];
-  Rounder round = frame.machine.storage(instr.op->getOperand(1).getType());
-  array.store(array.cellOf(index), from.kind == Kind::Real
-                                       ? round(frame.real(from))
-                                       : frame.integer(from));
-  return success();
+  return storeElement(frame, instr, frame.array(instr.in[1]));
 }
 
 static LogicalResult runView(Frame &frame, const Instr &instr) {

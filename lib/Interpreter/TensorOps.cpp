@@ -90,18 +90,25 @@ static LogicalResult runExtract(Frame &frame, const Instr &instr) {
   return success();
 }
 
-static LogicalResult runInsert(Frame &frame, const Instr &instr) {
-  Array array = frame.array(instr.in[1]).copy();
+LogicalResult mlir::fdpp::storeElement(Frame &frame, const Instr &instr,
+                                       const Array &array) {
   SmallVector<int64_t, 6> index;
   for (Slot slot : ArrayRef(instr.in).drop_front(2))
     index.push_back(frame.integer(slot));
   if (!array.contains(index))
     return frame.fail(instr, "the index is out of range");
   Slot from = instr.in[0];
-  Rounder round = frame.machine.storage(instr.op->getResult(0).getType());
+  Rounder round = frame.machine.storage(instr.op->getOperand(1).getType());
   array.store(array.cellOf(index), from.kind == Kind::Real
                                        ? round(frame.real(from))
                                        : frame.integer(from));
+  return success();
+}
+
+static LogicalResult runInsert(Frame &frame, const Instr &instr) {
+  Array array = frame.array(instr.in[1]).copy();
+  if (failed(storeElement(frame, instr, array)))
+    return failure();
   frame.array(instr.out[0]) = array;
   return success();
 }

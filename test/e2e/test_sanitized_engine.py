@@ -20,8 +20,7 @@ import needs  # noqa: E402
 import tiny_models  # noqa: E402
 from fdpp.export import main as export  # noqa: E402
 
-BUILD = os.environ.get("FDPP_SANITIZED_BUILD")
-pytestmark = pytest.mark.skipif(BUILD is None, reason="FDPP_SANITIZED_BUILD is not set")
+BUILD = os.environ["FDPP_SANITIZED_BUILD"]  # conftest.py leaves the file out without
 
 PROMPTS = [[(7 * i) % 97 for i in range(length)] for length in (90, 3, 17)]
 

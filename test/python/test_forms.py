@@ -8,20 +8,17 @@ import sys
 from pathlib import Path
 
 import llama_reference
+import needs
 import numpy as np
 import onnx
 import pytest
 import tiny_models
 from onnx import helper, numpy_helper
 
-ROOT = Path(__file__).resolve().parents[2]
-BIN = Path(os.environ.get("FDPP_BUILD_DIR", ROOT / "build" / "release")) / "bin"
 TOKENS = [(7 * i * i + 3 * i + 5) % 97 for i in range(19)]
 THETAS = {"local": 100.0, "global": 10000.0}
 
-pytestmark = pytest.mark.skipif(
-    not (BIN / "fdpp-compile").exists(), reason="needs fdpp-compile (ninja fdpp-compile)"
-)
+pytestmark = needs.tools("fdpp-compile", "fdpp-run")
 
 
 def frequencies(theta: float, rotary: int) -> np.ndarray:
@@ -214,14 +211,14 @@ def test_engine_computes_the_form(form, tmp_path):
     assert np.abs(plain - expected).max() > 0.1, "the form does not show"
 
     engine = tmp_path / "engine"
-    run(BIN / "fdpp-compile", file, "-o", engine, "--dtype=f32")
+    run(needs.BIN / "fdpp-compile", file, "-o", engine, "--dtype=f32")
     report = (engine / "report.md").read_text()
     assert "attention mask means causal" in report
     assert "onnx.Attention became fdpp.masked_attention" in report
     if form == "gemma":
         assert "rolled 5 repetitions into one loop" in report
     for prefill in (len(TOKENS), 1, 6):
-        run(BIN / "fdpp-run", engine, "--tokens", ",".join(map(str, TOKENS)), "-n", 0,
+        run(needs.BIN / "fdpp-run", engine, "--tokens", ",".join(map(str, TOKENS)), "-n", 0,
             "--prefill", prefill, "--logits", tmp_path / "logits.npy")
         logits = np.load(tmp_path / "logits.npy")
         assert np.abs(logits - expected).max() < 2e-4, f"prefill of {prefill}"

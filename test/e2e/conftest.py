@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What is no test of this build is not collected, so that a skip always means
+something is missing."""
+
+import os
+
+collect_ignore = [] if "FDPP_SANITIZED_BUILD" in os.environ else ["test_sanitized_engine.py"]
