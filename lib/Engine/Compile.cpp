@@ -106,6 +106,8 @@ std::vector<std::string> Compilation::describeCommand() const {
   if (options.syntheticSeed)
     command.push_back("--synthetic-weights=" +
                       std::to_string(*options.syntheticSeed));
+  if (options.taps)
+    command.push_back("--taps");
   return command;
 }
 
@@ -163,6 +165,8 @@ void Compilation::setAttributes() {
   (*module)->setAttr(kFeaturesAttr, builder.getStringAttr(features));
   (*module)->setAttr(kMaxContextAttr,
                      builder.getI64IntegerAttr(phases.maxContext));
+  if (options.taps)
+    (*module)->setAttr(::fdpp::kTapsAttr, builder.getUnitAttr());
 }
 
 llvm::Error Compilation::load() {

@@ -30,6 +30,23 @@ StepItem readItem(const fdpp_session *session, const fdpp_step_item *given) {
           item.logits == FDPP_LOGITS_LAST, item.all_logits};
 }
 
+/// A value of the step ABI as one of the C API.
+void showValue(void *ctx, const fdpp_tap *tap) {
+  static_assert(FDPP_VALUE_F32 == FDPP_F32 && FDPP_VALUE_BF16 == FDPP_BF16 &&
+                FDPP_VALUE_F16 == FDPP_F16);
+  const auto &session = *static_cast<const fdpp_session *>(ctx);
+  fdpp_value value = {};
+  value.struct_size = sizeof(value);
+  value.name = tap->name;
+  value.node = tap->node;
+  value.layer = tap->layer;
+  value.dtype = tap->dtype;
+  value.rows = tap->rows;
+  value.columns = tap->columns;
+  value.data = tap->data;
+  session.onValue(session.valueCtx, &value);
+}
+
 } // namespace
 
 SamplerParams fdpp::runtime::readSampling(const fdpp_sampling *given) {
@@ -107,6 +124,16 @@ fdpp_result fdpp_session_step(fdpp_session *session,
     for (size_t i = 0; i < count; ++i)
       session->items.push_back(readItem(session, element(items, i)));
     session->session.step(session->items.data(), static_cast<int32_t>(count));
+  });
+}
+
+fdpp_result fdpp_session_set_tap(fdpp_session *session, fdpp_value_fn on_value,
+                                 void *ctx) {
+  return guarded([&] {
+    need(session, "session");
+    session->session.setTap(on_value ? showValue : nullptr, session);
+    session->onValue = on_value;
+    session->valueCtx = ctx;
   });
 }
 

@@ -34,6 +34,8 @@ struct fdpp_session {
   std::vector<std::unique_ptr<fdpp_sequence>> sequences;
   std::vector<fdpp::runtime::StepItem> items; // of the step being asked for
   std::optional<fdpp::runtime::ReadCeiling> ceiling;
+  fdpp_value_fn onValue = nullptr;
+  void *valueCtx = nullptr;
 
   fdpp_session(std::shared_ptr<const fdpp::runtime::Engine> engine,
                const fdpp::runtime::SessionOptions &options)

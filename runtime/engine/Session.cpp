@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstring>
 #include <string>
 
@@ -16,6 +17,13 @@ std::string text(int64_t number) { return std::to_string(number); }
 
 int32_t pagesForContext(int32_t context, const fdpp_model_limits &limits) {
   return (context + limits.page_tokens - 1) / limits.page_tokens;
+}
+
+/// Null for engines without taps, also those that are older than taps.
+const char *const *tapNames(const fdpp_model_table &table) {
+  bool known = table.struct_size >= offsetof(fdpp_model_table, tap_names) +
+                                        sizeof(fdpp_model_table::tap_names);
+  return known ? table.tap_names : nullptr;
 }
 
 void checkOption(const char *name, int64_t value, int64_t most) {
@@ -114,6 +122,14 @@ bool Session::owns(const Sequence *sequence) const {
 void Session::setProgress(ProgressFn fn, void *ctx) {
   progress = fn;
   progressContext = ctx;
+}
+
+void Session::setTap(fdpp_tap_fn fn, void *ctx) {
+  if (fn && !tapNames(*model.table))
+    userError("the engine shows no intermediate values; compile it with "
+              "--taps");
+  request.tap = fn;
+  request.tap_ctx = ctx;
 }
 
 void Session::resetStats() {

@@ -95,6 +95,8 @@ public:
   const float *logits(const Sequence *sequence) const;
 
   void setProgress(ProgressFn fn, void *ctx);
+  /// Null: no tap. Throws a user error for an engine without taps.
+  void setTap(fdpp_tap_fn fn, void *ctx);
   SessionStats &stats() { return counters; }
   const SessionStats &stats() const { return counters; }
   /// layers x query_heads counts of rows redone exactly.

@@ -23,6 +23,19 @@
 #define TOY_ABI FDPP_STEP_ABI_VERSION
 #endif
 
+/// The values that the model shows: a null pointer for none.
+#ifdef TOY_TAPS
+static const char *const kNames[] = {"slots", "logits", nullptr};
+static const char *const *const kTapNames = kNames;
+#else
+static const char *const *const kTapNames = nullptr;
+#endif
+
+/// A table that ends before the taps, as the first engines had it.
+#ifndef TOY_TABLE_SIZE
+#define TOY_TABLE_SIZE sizeof(fdpp_model_table)
+#endif
+
 struct fdpp_model {
   const int32_t *embed, *bank;
   const float *phi;
@@ -146,6 +159,23 @@ void head(void *ctx, int32_t index, int32_t count) {
           logit(work, work.step.rows[r], v);
 }
 
+/// The slot of each token in every layer, then the logits.
+void showValues(const fdpp_step &s) {
+  auto show = [&](const char *name, const char *node, int32_t layer,
+                  int32_t rows, int32_t columns, const float *data) {
+    fdpp_tap tap = {sizeof(fdpp_tap), name, node,    layer,
+                    FDPP_F32,         rows, columns, data};
+    s.tap(s.tap_ctx, &tap);
+  };
+  static const char *const kNodes[] = {"graph/first", "graph/second"};
+  float slots[64];
+  for (int32_t t = 0; t < s.num_tokens; ++t)
+    slots[t] = static_cast<float>(slotOf(s, t));
+  for (int32_t l = 0; l < toy::kLayers; ++l)
+    show("slots", kNodes[l], l, s.num_tokens, 1, slots);
+  show("logits", "", -1, s.num_rows, toy::kVocab, s.logits);
+}
+
 int32_t step(fdpp_model *model, fdpp_step *s) {
   s->status = FDPP_STATUS_OK;
   if (const char *why = complaint(*s)) {
@@ -157,6 +187,8 @@ int32_t step(fdpp_model *model, fdpp_step *s) {
   new (s->workspace) std::atomic<int32_t>(0);
   s->executor->parallel(s->executor->self, append, &work);
   s->executor->parallel(s->executor->self, head, &work);
+  if (kTapNames && s->tap)
+    showValues(*s);
   // A phi above 100 stands for a head whose every row fails its test.
   for (int32_t i = 0; model->phi && i < toy::kLayers * toy::kHeads; ++i)
     if (model->phi[i] > 100)
@@ -165,7 +197,7 @@ int32_t step(fdpp_model *model, fdpp_step *s) {
 }
 
 const fdpp_model_table kTable = {
-    sizeof(fdpp_model_table),
+    TOY_TABLE_SIZE,
     TOY_ABI,
     "cpu",
     "toy",
@@ -181,7 +213,7 @@ const fdpp_model_table kTable = {
     },
     step,
     [](fdpp_model *model) { delete model; },
-    nullptr,
+    kTapNames,
 };
 
 } // namespace

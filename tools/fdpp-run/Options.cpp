@@ -43,6 +43,8 @@ void checkTogether(const RunOptions &o) {
       !o.prompts.empty() + !o.file.empty() + o.hasChat + !o.tokenLists.empty();
   if (ways > 1)
     fail("-p, -f, --chat and --tokens exclude each other; give one of them");
+  if (!o.taps.empty() && (o.maxNew.value_or(0) != 0 || !o.logits.empty()))
+    fail("--taps only reads the prompt; leave -n and --logits out");
   if (o.prefill < 0)
     fail("--prefill must be 1 or more");
 }
@@ -84,6 +86,10 @@ std::optional<int> parseRunOptions(int argc, char **argv, RunOptions &o) {
   app.add_option("--logits", o.logits,
                  "Write float32 [tokens, vocab] of the prompt")
       ->type_name("F.npy");
+  app.add_option("--taps", o.taps,
+                 "Stream the intermediate values of the prompt to F, - for "
+                 "stdout; engines of fdpp-compile --taps")
+      ->type_name("F");
   app.add_flag("--stats", o.stats, "Tokens, times and bytes, to stderr");
   app.add_flag("--plan", o.plan, "Say what memory it takes and what fits");
   app.add_flag("--list-devices", o.listDevices, "Say what can run engines");

@@ -20,6 +20,7 @@ struct RunOptions {
   std::optional<int32_t> maxNew;       // -n
   int32_t prefill = 0;                 // tokens to prefill; 0: all
   std::string logits;                  // file to write
+  std::string taps;                    // file to write, "-" stdout
   bool stats = false, plan = false, listDevices = false, json = false;
   bool verify = false;
   fdpp_session_options session = sized<fdpp_session_options>();

@@ -65,8 +65,7 @@ std::string statsAsJson(const fdpp_stats &s, double firstTokenMs) {
 
 // Format:
 // https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
-void writeNpy(const std::string &path, const std::vector<float> &values,
-              int64_t rows, int64_t columns) {
+std::string npyHeader(int64_t rows, int64_t columns) {
   static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
   std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (" +
                        std::to_string(rows) + ", " + std::to_string(columns) +
@@ -77,8 +76,12 @@ void writeNpy(const std::string &path, const std::vector<float> &values,
   auto length = static_cast<uint16_t>(header.size());
   std::string start("\x93NUMPY\x01\x00", 8);
   start.append(reinterpret_cast<const char *>(&length), sizeof(length));
-  start += header;
+  return start + header;
+}
 
+void writeNpy(const std::string &path, const std::vector<float> &values,
+              int64_t rows, int64_t columns) {
+  std::string start = npyHeader(rows, columns);
   std::unique_ptr<FILE, int (*)(FILE *)> file(std::fopen(path.c_str(), "wb"),
                                               std::fclose);
   bool ok =

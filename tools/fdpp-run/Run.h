@@ -28,6 +28,12 @@ int showPlan(const RunOptions &options, const Engine &engine);
 void printStats(const fdpp_stats &stats, double firstTokenMs);
 std::string statsAsJson(const fdpp_stats &stats, double firstTokenMs);
 
+/// Writes the intermediate values of a prompt's steps.
+int runTaps(const RunOptions &options, const Engine &engine);
+
+/// What stands before the elements in a float32 [rows, columns] .npy.
+std::string npyHeader(int64_t rows, int64_t columns);
+
 /// float32 [rows, columns] as NumPy's .npy, version 1.0.
 void writeNpy(const std::string &path, const std::vector<float> &values,
               int64_t rows, int64_t columns);

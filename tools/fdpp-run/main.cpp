@@ -25,6 +25,8 @@ static int run(int argc, char **argv) {
   }();
   if (options.plan)
     return showPlan(options, engine);
+  if (!options.taps.empty())
+    return runTaps(options, engine);
   int code = !options.hasPrompt() && isatty(STDIN_FILENO)
                  ? runChat(options, engine)
                  : runPrompts(options, engine, start);

@@ -19,7 +19,7 @@ namespace {
 class ModulePrinter {
 public:
   ModulePrinter(ModuleOp module, const ModelInfo &info, raw_ostream &os)
-      : module(module), info(info), os(os) {}
+      : module(module), info(info), taps(module), os(os) {}
 
   void print() {
     printHead();
@@ -27,8 +27,9 @@ public:
     printLayerConstants();
     printVariants();
     printEpilogues();
+    taps.printNodes(os);
     for (func::FuncOp entry : info.entries) {
-      ::fdpp::EntryPrinter(entry, os).print();
+      ::fdpp::EntryPrinter(entry, taps, os).print();
       os << "\n";
     }
     printModel();
@@ -50,8 +51,11 @@ private:
         << " KV heads of " << model.getHeadDim() << ", vocabulary "
         << model.getVocab() << ".";
     ::fdpp::printComment(os, 0, summary);
-    os << "#include \"kernels/cpu/model.h\"\n\n"
-       << "namespace {\n\nusing namespace fdpp;\nusing namespace fdpp::cpu;\n\n"
+    os << "#include \"kernels/cpu/model.h\"\n";
+    if (!taps.empty())
+      os << "#include \"kernels/cpu/taps.h\"\n";
+    os << "\nnamespace {\n\nusing namespace fdpp;\nusing namespace "
+          "fdpp::cpu;\n\n"
        << "using KvCache = Cache<" << elementType(info.cacheType) << ", "
        << model.getKvHeads() << " /*heads*/, " << model.getHeadDim()
        << " /*dims*/, " << model.getPageTokens() << " /*tokens a page*/>;\n\n";
@@ -202,8 +206,14 @@ private:
        << widest << ", threads),\n"
        << "                   decode_attention_scratch_bytes(\n"
        << "                       limits.max_sequences, limits.query_heads,\n"
-       << "                       limits.head_dim, limits.decode_tokens));\n"
+       << "                       limits.head_dim, limits.decode_tokens)"
+       << (taps.empty() ? ""
+                        : ",\n                   tap_scratch_bytes("
+                          "limits.max_tokens, KvCache())")
+       << ");\n"
        << "  }\n";
+    if (!taps.empty())
+      taps.printNames(os);
   }
 
   /// A string of words with commas, as literals that fit their lines.
@@ -243,6 +253,7 @@ private:
 
   ModuleOp module;
   const ModelInfo &info;
+  ::fdpp::Taps taps;
   raw_ostream &os;
 };
 

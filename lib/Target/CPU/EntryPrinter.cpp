@@ -146,6 +146,7 @@ void EntryPrinter::printBlock(Block &block, unsigned indent) {
           if (std::optional<Call> call = kernelCall(other))
             printCall(os, indent, call->head, call->arguments);
         });
+    taps.printCalls(&op, os, indent);
   }
 }
 

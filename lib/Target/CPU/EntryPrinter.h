@@ -5,6 +5,7 @@
 #ifndef FDPP_LIB_TARGET_CPU_ENTRYPRINTER_H
 #define FDPP_LIB_TARGET_CPU_ENTRYPRINTER_H
 
+#include "Taps.h"
 #include "fdpp/Dialect/FDPP/IR/FDPP.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
@@ -13,8 +14,8 @@ namespace fdpp {
 
 class EntryPrinter {
 public:
-  EntryPrinter(mlir::func::FuncOp func, llvm::raw_ostream &os)
-      : func(func), os(os) {}
+  EntryPrinter(mlir::func::FuncOp func, const Taps &taps, llvm::raw_ostream &os)
+      : func(func), taps(taps), os(os) {}
   void print();
 
 private:
@@ -26,6 +27,7 @@ private:
                    unsigned indent);
 
   mlir::func::FuncOp func;
+  const Taps &taps;
   llvm::raw_ostream &os;
 };
 

@@ -274,6 +274,32 @@ FDPP_API fdpp_result fdpp_session_step(fdpp_session *session,
  * was asked to keep them, else null. Hold until the session's next step. */
 FDPP_API const float *fdpp_sequence_logits(const fdpp_sequence *sequence);
 
+/* ---- Intermediate values ----------------------------------------------- */
+
+/* The type of an intermediate value's elements. */
+enum { FDPP_VALUE_F32 = 0, FDPP_VALUE_BF16 = 1, FDPP_VALUE_F16 = 2 };
+
+/* What a kernel of a model step has just stored. Strings hold as long as the
+ * engine, `data` during the call. A call of fdpp_session_step that needs
+ * several model steps shows each value once for each of them. */
+struct fdpp_value {
+  size_t struct_size;
+  const char *name; /* "query": the same in every layer */
+  const char *node; /* of the ONNX graph, computes the same; "": unknown */
+  int32_t layer;    /* -1: outside of the layers */
+  int32_t dtype;    /* FDPP_VALUE_* */
+  int32_t rows;     /* tokens of the model step, or its rows of logits */
+  int32_t columns;
+  const void *data; /* rows x columns, row-major */
+};
+typedef void (*fdpp_value_fn)(void *ctx, const struct fdpp_value *value);
+
+/* Shows every intermediate value of the session's steps to `on_value`, in the
+ * order of the computation, on the calling thread; null ends that. Fails unless
+ * the engine was compiled with --taps. */
+FDPP_API fdpp_result fdpp_session_set_tap(fdpp_session *session,
+                                          fdpp_value_fn on_value, void *ctx);
+
 /* ---- Sampling ---------------------------------------------------------- */
 
 /* Applied in this order: repetition penalty (arXiv 1909.05858), temperature,

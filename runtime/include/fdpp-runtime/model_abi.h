@@ -91,6 +91,25 @@ struct fdpp_executor {
 };
 
 /*
+ * An intermediate value of a step, as a kernel has just stored it. `node` is
+ * the node of the ONNX graph that computes the same value, and stays valid as
+ * long as the model's library; `data` is valid during the call.
+ */
+struct fdpp_tap {
+  uint32_t struct_size;
+  const char *name; /* "query": the same in every layer and entry */
+  const char *node; /* "" when the compiler did not know it */
+  int32_t layer;    /* -1: outside of the layers */
+  int32_t dtype;    /* enum fdpp_dtype */
+  int32_t rows;     /* tokens of the step, or its rows of logits */
+  int32_t columns;
+  const void *data; /* [host] rows x columns, row-major */
+};
+
+/* Called on thread 0, in the order of the computation. */
+typedef void (*fdpp_tap_fn)(void *ctx, const struct fdpp_tap *tap);
+
+/*
  * One step. [host] fields are read by the calling thread, [device] fields by
  * the kernels; on the CPU target both are ordinary memory.
  *
@@ -124,14 +143,9 @@ struct fdpp_step {
                                 rows an asynchronous softmax had to redo */
   int32_t status;            /* [host, out] enum fdpp_status */
   char message[200];         /* [host, out] one line when status is not 0 */
+  fdpp_tap_fn tap;           /* [host] or null; for models with tap_names */
+  void *tap_ctx;             /* [host] given to `tap` */
 };
-
-/*
- * Named intermediate values of an engine built with --taps. `data` is f32,
- * rows x columns, valid during the call. Called on thread 0.
- */
-typedef void (*fdpp_tap_fn)(void *ctx, const char *name, int32_t layer,
-                            const float *data, int32_t rows, int32_t columns);
 
 struct fdpp_model;
 
@@ -154,8 +168,9 @@ struct fdpp_model_table {
   /* Returns step->status. */
   int32_t (*step)(struct fdpp_model *, struct fdpp_step *);
   void (*destroy)(struct fdpp_model *);
-  /* Null unless built with --taps. */
-  void (*set_tap)(struct fdpp_model *, fdpp_tap_fn, void *ctx);
+  /* The names of the values that a step shows to its `tap`, null behind the
+   * last. Null unless built with --taps: such a model ignores `tap`. */
+  const char *const *tap_names;
 };
 
 /* Returns the table, or null when `abi_version` is not the one built for. */

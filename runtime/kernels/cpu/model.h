@@ -13,6 +13,7 @@
 //     static int64_t scratch_bytes(int threads);  // of the largest kernel
 //     static void run(int entry, Team &, const Weights &,
 //                     const Step<KvCache> &);
+//     static constexpr const char *tap_names[];   // only if it has taps
 //   };
 //
 // and `fdpp_model_query` as `return query<M>(abi_version);`.
@@ -43,6 +44,8 @@ template <class KvCache> struct Step {
   float *logits;   // [num_rows][vocabulary]
   char *workspace; // buffers, placed by the compiler
   void *scratch;   // of the kernel that runs
+  fdpp_tap_fn tap; // see kernels/cpu/taps.h; may be null
+  void *tap_ctx;
 
   /// The buffer that begins `offset` bytes into the workspace.
   template <class T> T *at(int64_t offset) const {
@@ -56,6 +59,10 @@ template <class... Sizes> constexpr int64_t largest(Sizes... sizes) {
   ((most = sizes > most ? int64_t(sizes) : most), ...);
   return most;
 }
+
+/// Models compiled with --taps.
+template <class M>
+concept HasTaps = requires { M::tap_names; };
 
 template <class M> class ModelTable {
   using Step = cpu::Step<typename M::KvCache>;
@@ -125,6 +132,18 @@ template <class M> class ModelTable {
     M::run(call.entry, team, call.model->weights, call.step);
   }
 
+  /// False for a step of a runtime that knows no taps.
+  static bool has_tap(const fdpp_step *step) {
+    return HasTaps<M> && step->struct_size >= offsetof(fdpp_step, tap_ctx) +
+                                                  sizeof(fdpp_step::tap_ctx);
+  }
+
+  static constexpr const char *const *tap_names() {
+    if constexpr (HasTaps<M>)
+      return M::tap_names;
+    return nullptr;
+  }
+
   static int32_t step(fdpp_model *model, fdpp_step *args) {
     if (check(args) != FDPP_STATUS_OK)
       return args->status;
@@ -136,7 +155,9 @@ template <class M> class ModelTable {
                    Batch{args->num_seqs, args->seq_offsets, args->context,
                          args->pages, args->max_pages},
                    typename M::KvCache{args->cache, args->num_pages},
-                   args->logits, arena, arena + M::arena_bytes},
+                   args->logits, arena, arena + M::arena_bytes,
+                   has_tap(args) ? args->tap : nullptr,
+                   has_tap(args) ? args->tap_ctx : nullptr},
               new (workspace) TeamState};
     args->executor->parallel(args->executor->self, run_thread, &call);
     return args->status;
@@ -156,7 +177,7 @@ public:
       .create = create,
       .step = step,
       .destroy = destroy,
-      .set_tap = nullptr};
+      .tap_names = tap_names()};
 };
 
 /// The body of `fdpp_model_query`.

@@ -95,6 +95,7 @@ Attempt mlir::fdpp::splitSegment(FusedLinearOp op, unsigned segment) {
           split.push_back(whole.slice(firstColumn(slice),
                                       slice.getType().getDimSize(1),
                                       parts.dests.size()));
+          split.back().computes(slice.getLoc());
           parts.dests.push_back({createDestination(b, result), result});
           parts.absorbed.push_back(slice);
         }
@@ -122,6 +123,7 @@ static void redirect(OpBuilder &builder, FusedParts &parts, unsigned segment,
     init = createDestination(builder, result);
   parts.dests[part.dest] = {init, result};
   parts.absorbed.push_back(user);
+  part.computes(user->getLoc());
 }
 
 static Value f32Constant(OpBuilder &builder, Location loc, double value) {
@@ -233,6 +235,7 @@ static Attempt addInPlace(FusedLinearOp op, unsigned segment, AddOp user,
       return arith::AddFOp::create(b, user.getLoc(), part.old(), value);
     });
     parts.dests[part.dest] = {residual, user->getResult(0)};
+    part.computes(user.getLoc());
     parts.absorbed.push_back(user);
   }));
 }
@@ -381,8 +384,9 @@ static void storeToCache(EpiloguePart &part, KVAppendOp user,
   OpBuilder b(end);
   Location loc = user.getLoc();
   Value slot = tensor::ExtractOp::create(b, loc, user.getSlots(), part.row());
-  KVStoreOp::create(b, loc, CachePlaneAttr::get(b.getContext(), plane), slot,
-                    user.getLayer(), end.getValues());
+  // What is stored is still the value that the segment computes.
+  KVStoreOp::create(b, end.getLoc(), CachePlaneAttr::get(b.getContext(), plane),
+                    slot, user.getLayer(), end.getValues());
   end.erase();
 }
 

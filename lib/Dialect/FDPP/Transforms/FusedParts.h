@@ -33,6 +33,8 @@ public:
 
   /// The segment's store, or null if it ends otherwise.
   StoreOp store() const { return dyn_cast<StoreOp>(body().getTerminator()); }
+  /// The location of the value that the segment stores, see Provenance.h.
+  void computes(Location loc) { body().getTerminator()->setLoc(loc); }
   unsigned numValues() const { return partner == PartnerKind::Half ? 2 : 1; }
 
   /// Replaces each value that is stored by what `change` makes of it; `column`

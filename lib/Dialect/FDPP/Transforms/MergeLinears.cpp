@@ -171,7 +171,7 @@ private:
           return a->isBeforeInBlock(b);
         });
     OpBuilder builder(first);
-    Location loc = first.getLoc();
+    Location loc = commonLocation(group);
     Value layer = group.read(0).getLayer();
     std::string name = nameOf(group);
     WeightOp weight = concat(group, name, /*biases=*/false);
@@ -192,6 +192,14 @@ private:
                        weight.getSymName().str())
         << remark::metric("columns", columns)
         << remark::metric("k", weight.getTensorType().getDimSize(1));
+  }
+
+  /// The merged value is none of the graph's: its parts are.
+  static Location commonLocation(Group &group) {
+    SmallVector<Location> locations;
+    for (LinearOp op : group.linears)
+      locations.push_back(op.getLoc());
+    return FusedLoc::get(locations.front().getContext(), locations);
   }
 
   static Value read(OpBuilder &builder, Location loc, WeightOp weight,

@@ -5,6 +5,7 @@
 #include "Dataflow.h"
 #include "LayerSegments.h"
 #include "RopeTableBank.h"
+#include "fdpp/Dialect/FDPP/IR/Provenance.h"
 #include "fdpp/Dialect/FDPP/Transforms/Passes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
@@ -118,7 +119,7 @@ private:
       mapping.erase(alias);
     for (auto [i, table] : llvm::enumerate(model.tables))
       mapTable(builder, table, tables[part][i], index);
-    for (Operation *op : model.ops) {
+    for (auto [i, op] : llvm::enumerate(model.ops)) {
       // Each parameter stands before its first use.
       for (Value operand : op->getOperands()) {
         Value known = aliases.lookup(operand);
@@ -130,9 +131,18 @@ private:
       SmallVector<std::pair<StringRef, Value>> scalars =
           scalarsInLoop(builder, part, op, index);
       Operation *clone = builder.clone(*op, mapping);
+      clone->setLoc(locationInLoop(part, i));
       for (auto [name, value] : scalars)
         setOfLayer(clone, name, value);
     }
+  }
+
+  /// Operation `i` of a part stands for one in every repetition.
+  Location locationInLoop(unsigned part, unsigned i) const {
+    SmallVector<Location> locations;
+    for (unsigned k = 0; k < repetition.count; ++k)
+      locations.push_back(at(k, part).ops[i]->getLoc());
+    return locationOfIterations(locations);
   }
 
   void mapTable(OpBuilder &builder, RopeTableOp table,
