@@ -11,6 +11,8 @@
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/IRMapping.h"
+#include "llvm/ADT/StringMap.h"
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/ADT/TypeSwitch.h"
 
 namespace mlir::fdpp {
@@ -34,6 +36,96 @@ struct Heads {
   int64_t query, kv, dim;
   bool operator==(const Heads &) const = default;
 };
+
+//===----------------------------------------------------------------------===//
+// Inputs and results of the graph
+//===----------------------------------------------------------------------===//
+
+StringRef nameOf(BlockArgument input) {
+  auto func = cast<func::FuncOp>(input.getOwner()->getParentOp());
+  auto name =
+      func.getArgAttrOfType<StringAttr>(input.getArgNumber(), "onnx.name");
+  return name ? name.getValue() : StringRef("?");
+}
+
+/// What the inputs are, by their uses. A step is given one of each: an input
+/// that is read as another one has no place in it.
+class InputRoles {
+public:
+  LogicalResult note(Operation *op, Value input, StringRef role) {
+    auto argument = dyn_cast_or_null<BlockArgument>(input);
+    if (!argument)
+      return success();
+    StringRef known = llvm::StringSwitch<StringRef>(nameOf(argument))
+                          .Case("input_ids", "token ids")
+                          .Case("position_ids", "positions")
+                          .Case("attention_mask", "padding")
+                          .Default(role);
+    StringRef &before = roles.try_emplace(argument, known).first->second;
+    if (before != role)
+      return op->emitOpError() << "reads input '" << nameOf(argument) << "' as "
+                               << role << ", but it is " << before;
+    Value &only = inputs.try_emplace(role, argument).first->second;
+    if (only != argument)
+      return op->emitOpError()
+             << "reads input '" << nameOf(argument) << "' as " << role
+             << ", as '" << nameOf(cast<BlockArgument>(only))
+             << "' is read elsewhere; a step is given one";
+    return success();
+  }
+
+  LogicalResult note(func::FuncOp main) {
+    for (Operation &op : main.front()) {
+      LogicalResult result =
+          llvm::TypeSwitch<Operation *, LogicalResult>(&op)
+              .Case([&](EmbedOp embed) {
+                return note(embed, embed.getTokens(), "token ids");
+              })
+              .Case([&](RopeTableOp table) {
+                return note(table, table.getPositions(), "positions");
+              })
+              .Case([&](MaskedAttentionOp attention) {
+                return note(attention, attention.getPadding(), "padding");
+              })
+              .Default(success());
+      if (failed(result))
+        return failure();
+    }
+    return success();
+  }
+
+private:
+  llvm::DenseMap<Value, StringRef> roles;
+  llvm::StringMap<Value> inputs;
+};
+
+/// The graph's caches: inputs of rank 4, which go on as the results behind the
+/// logits, in the same order. A step keeps one for each layer, so every layer
+/// must append to caches of its own.
+LogicalResult checkCaches(func::FuncOp main) {
+  auto results = main.front().getTerminator()->getOperands().drop_front();
+  llvm::DenseMap<Value, Value> next;
+  for (BlockArgument input : main.getArguments())
+    if (auto type = dyn_cast<RankedTensorType>(input.getType());
+        type && type.getRank() == 4)
+      next[input] =
+          next.size() < results.size() ? results[next.size()] : Value();
+  for (auto op : main.getOps<MaskedAttentionOp>()) {
+    if (op.getPast().empty() && !next.empty())
+      return op.emitOpError("has no past, but the graph has inputs for one");
+    for (auto [past, present] : llvm::zip(op.getPast(), op.getPresent())) {
+      auto input = dyn_cast<BlockArgument>(past);
+      if (!input || !next.contains(input))
+        return op.emitOpError("has a past that is no input of the graph");
+      if (next[input] != present)
+        return op.emitOpError()
+               << "appends to input '" << nameOf(input)
+               << "', but the graph does not give the sum as the result in "
+                  "that input's place";
+    }
+  }
+  return success();
+}
 
 /// Raises one function @main over [batch, sequence] to @step over tokens.
 class Raiser {
@@ -72,6 +164,8 @@ private:
         return failure();
     if (layers == 0)
       return main.emitError("has no attention: this is no Llama-family model");
+    if (failed(InputRoles().note(main)) || failed(checkCaches(main)))
+      return failure();
     for (auto embed : main.getOps<EmbedOp>())
       hidden = cast<ShapedType>(embed.getTable().getType()).getDimSize(1);
     findSelected();
@@ -195,7 +289,7 @@ private:
                               "token ids nor positions");
       operands.push_back(mapped);
     }
-    bool last = op.getResult(0) == logits;
+    bool last = op.getResult(0) == logits && selected != logits;
     SmallVector<Type> types;
     for (Type type : op.getResultTypes())
       types.push_back(tokenMajor(type));
@@ -224,13 +318,20 @@ private:
     if (value != selected)
       return;
     Value rows = mapping.lookup(value);
+    SmallVector<Value, 1> outs;
+    if (value == logits)
+      outs.push_back(argument(7));
     mapping.map(value,
                 SelectRowsOp::create(builder, value.getLoc(), rows.getType(),
-                                     rows, argument(5), ValueRange())
+                                     rows, argument(5), outs)
                     .getResult(0));
   }
 
   LogicalResult raiseAttention(MaskedAttentionOp op) {
+    for (Value rows : {op.getQ(), op.getK(), op.getV()})
+      if (!mapping.contains(rows))
+        return op.emitOpError("reads an input of the graph as queries, keys or "
+                              "values");
     Location loc = op.getLoc();
     Value layer = arith::ConstantIndexOp::create(builder, loc, nextLayer++);
     cache =
@@ -246,6 +347,7 @@ private:
         builder.getI64IntegerAttr(op.getMask().getWindow()),
         op.getSoftcapAttr(), ValueRange());
     mapping.map(op.getOutput(), attention.getResult(0));
+    select(op.getOutput());
     return success();
   }
 

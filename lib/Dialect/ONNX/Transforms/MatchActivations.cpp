@@ -124,7 +124,7 @@ bool matchActivation(Operator op, Recogniser &r) {
   RankedTensorType type = rowType(op.outputAt(0));
   auto [x, kind] = activationOf(op.outputAt(0));
   bool gates = llvm::any_of(op->getUsers(), [](Operation *user) {
-    return definedBy(user->getResult(0), "Mul");
+    return user->getNumResults() > 0 && definedBy(user->getResult(0), "Mul");
   });
   if (!type || !x || gates || x.getType() != type || !isFromModel(x))
     return false;

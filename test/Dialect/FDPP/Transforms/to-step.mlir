@@ -83,3 +83,106 @@ func.func @main(%x: tensor<?x?x8xf32>) -> tensor<?x?x8xf32> {
       : (tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
   return %a : tensor<?x?x8xf32>
 }
+
+// -----
+
+// Logits straight from an attention: its rows are selected, and the last linear
+// writes to the destination.
+fdpp.weight @embed [#fdpp.seeded<1>] : tensor<32x8xf32>
+// CHECK-LABEL: func.func @step
+// CHECK-SAME: %[[ROWS:[a-z0-9]+]]: tensor<?xi32> {fdpp.max = 32 : i64, fdpp.role = "rows"}
+// CHECK-SAME: %[[LOGITS:[a-z0-9]+]]: tensor<?x32xf32>
+func.func @main(%ids: tensor<?x?xi64>) -> tensor<?x?x32xf32> {
+  %table = fdpp.weight_at @embed : tensor<32x8xf32>
+  %x = fdpp.embed %ids, %table : (tensor<?x?xi64>, tensor<32x8xf32>) -> tensor<?x?x8xf32>
+  // CHECK: %[[A:.*]] = fdpp.attention
+  // CHECK: %[[S:.*]] = fdpp.select_rows %[[A]], %[[ROWS]] :
+  // CHECK: fdpp.linear %[[S]], %{{.*}} outs(%[[LOGITS]])
+  %a = fdpp.masked_attention %x, %x, %x {mask = #fdpp.mask<causal = true>, scale = 0.5 : f64, kv_heads = 2 : i64, head_dim = 4 : i64}
+      : (tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  %l = fdpp.linear %a, %table : (tensor<?x?x8xf32>, tensor<32x8xf32>) -> tensor<?x?x32xf32>
+  return %l : tensor<?x?x32xf32>
+}
+
+// -----
+
+// Logits that more than one chain of rows leads to: the sum has all rows, the
+// destination those that are wanted.
+fdpp.weight @embed [#fdpp.seeded<1>] : tensor<32x8xf32>
+// CHECK-LABEL: func.func @step
+// CHECK-SAME: %[[LOGITS:[a-z0-9]+]]: tensor<?x8xf32> {fdpp.max = 32 : i64, fdpp.role = "logits"}
+func.func @main(%ids: tensor<?x?xi64>) -> tensor<?x?x8xf32> {
+  %table = fdpp.weight_at @embed : tensor<32x8xf32>
+  %x = fdpp.embed %ids, %table : (tensor<?x?xi64>, tensor<32x8xf32>) -> tensor<?x?x8xf32>
+  %a = fdpp.masked_attention %x, %x, %x {mask = #fdpp.mask<causal = true>, scale = 0.5 : f64, kv_heads = 2 : i64, head_dim = 4 : i64}
+      : (tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  // CHECK: %[[SUM:.*]] = fdpp.add %{{.*}}, %{{.*}} :
+  // CHECK: fdpp.select_rows %[[SUM]], %{{.*}} outs(%[[LOGITS]])
+  %l = fdpp.add %x, %a : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  return %l : tensor<?x?x8xf32>
+}
+
+// -----
+
+fdpp.weight @embed [#fdpp.seeded<1>] : tensor<32x8xf32>
+func.func @main(%ids: tensor<?x?xi64> {onnx.name = "position_ids"}) -> tensor<?x?x8xf32> {
+  %table = fdpp.weight_at @embed : tensor<32x8xf32>
+  // expected-error @below {{reads input 'position_ids' as token ids, but it is positions}}
+  %x = fdpp.embed %ids, %table : (tensor<?x?xi64>, tensor<32x8xf32>) -> tensor<?x?x8xf32>
+  %a = fdpp.masked_attention %x, %x, %x {mask = #fdpp.mask<causal = true>, scale = 0.5 : f64, kv_heads = 2 : i64, head_dim = 4 : i64}
+      : (tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  return %a : tensor<?x?x8xf32>
+}
+
+// -----
+
+fdpp.weight @embed [#fdpp.seeded<1>] : tensor<32x8xf32>
+func.func @main(%ids: tensor<?x?xi64> {onnx.name = "ids"}) -> tensor<?x?x8xf32> {
+  %table = fdpp.weight_at @embed : tensor<32x8xf32>
+  %x = fdpp.embed %ids, %table : (tensor<?x?xi64>, tensor<32x8xf32>) -> tensor<?x?x8xf32>
+  // expected-error @below {{reads input 'ids' as padding, but it is token ids}}
+  %a = fdpp.masked_attention %x, %x, %x padding(%ids) {mask = #fdpp.mask<causal = true, padding = true>, scale = 0.5 : f64, kv_heads = 2 : i64, head_dim = 4 : i64}
+      : (tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
+  return %a : tensor<?x?x8xf32>
+}
+
+// -----
+
+fdpp.weight @embed [#fdpp.seeded<1>] : tensor<32x8xf32>
+func.func @main(%ids: tensor<?x?xi64> {onnx.name = "ids"}, %types: tensor<?x?xi64> {onnx.name = "types"}) -> tensor<?x?x8xf32> {
+  %table = fdpp.weight_at @embed : tensor<32x8xf32>
+  %x = fdpp.embed %ids, %table : (tensor<?x?xi64>, tensor<32x8xf32>) -> tensor<?x?x8xf32>
+  // expected-error @below {{reads input 'types' as token ids, as 'ids' is read elsewhere; a step is given one}}
+  %y = fdpp.embed %types, %table : (tensor<?x?xi64>, tensor<32x8xf32>) -> tensor<?x?x8xf32>
+  %z = fdpp.add %x, %y : (tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  %a = fdpp.masked_attention %z, %z, %z {mask = #fdpp.mask<causal = true>, scale = 0.5 : f64, kv_heads = 2 : i64, head_dim = 4 : i64}
+      : (tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  return %a : tensor<?x?x8xf32>
+}
+
+// -----
+
+// Values of the cache as keys.
+fdpp.weight @embed [#fdpp.seeded<1>] : tensor<32x8xf32>
+func.func @main(%ids: tensor<?x?xi64>, %past_k: tensor<?x2x?x4xf32> {onnx.name = "past_key"}, %past_v: tensor<?x2x?x4xf32>)
+    -> (tensor<?x?x8xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>) {
+  %table = fdpp.weight_at @embed : tensor<32x8xf32>
+  %x = fdpp.embed %ids, %table : (tensor<?x?xi64>, tensor<32x8xf32>) -> tensor<?x?x8xf32>
+  // expected-error @below {{appends to input 'past_key', but the graph does not give the sum as the result in that input's place}}
+  %a, %k, %v = fdpp.masked_attention %x, %x, %x past(%past_k, %past_v) {mask = #fdpp.mask<causal = true>, scale = 0.5 : f64, kv_heads = 2 : i64, head_dim = 4 : i64}
+      : (tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>)
+      -> (tensor<?x?x8xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>)
+  return %a, %v, %k : tensor<?x?x8xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>
+}
+
+// -----
+
+fdpp.weight @embed [#fdpp.seeded<1>] : tensor<32x8xf32>
+func.func @main(%ids: tensor<?x?xi64>, %past_k: tensor<?x2x?x4xf32>) -> (tensor<?x?x8xf32>, tensor<?x2x?x4xf32>) {
+  %table = fdpp.weight_at @embed : tensor<32x8xf32>
+  %x = fdpp.embed %ids, %table : (tensor<?x?xi64>, tensor<32x8xf32>) -> tensor<?x?x8xf32>
+  // expected-error @below {{has no past, but the graph has inputs for one}}
+  %a = fdpp.masked_attention %x, %x, %x {mask = #fdpp.mask<causal = true>, scale = 0.5 : f64, kv_heads = 2 : i64, head_dim = 4 : i64}
+      : (tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  return %a, %past_k : tensor<?x?x8xf32>, tensor<?x2x?x4xf32>
+}

@@ -147,3 +147,16 @@ func.func @main(%x: tensor<?x8xf32>, %w: tensor<8x8xf32>, %g: tensor<8xf32>) -> 
   %1 = onnx.LayerNormalization(%0, %g) : (tensor<?x8xf32>, tensor<8xf32>) -> tensor<?x8xf32>
   return %1 : tensor<?x8xf32>
 }
+
+// -----
+
+// An activation that the graph itself returns.
+// CHECK: %[[A:.*]] = fdpp.activation %{{.*}} {activation = #fdpp.activation<relu>}
+// CHECK: return %[[A]]
+fdpp.weight @up [#fdpp.seeded<2>] : tensor<8x8xf32>
+func.func @main(%ids: tensor<?x?xi64>) -> tensor<?x?x8xf32> {
+  %w = fdpp.weight_at @up : tensor<8x8xf32>
+  %x = onnx.Gather(%w, %ids) : (tensor<8x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
+  %a = onnx.Relu(%x) : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  return %a : tensor<?x?x8xf32>
+}
