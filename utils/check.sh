@@ -18,7 +18,7 @@ step "C++ and lit tests"
 ctest --test-dir build/release --output-on-failure
 
 step "Python and end-to-end tests"
-FDPP_BUILD_DIR=$PWD/build/release .venv/bin/python -m pytest test/python test/e2e
+FDPP_BUILD_DIR=$PWD/build/release .venv/bin/python -m pytest test/python test/e2e test/mutation
 
 # A build of the runtime with a sanitizer, its tests, and compiled engines in it.
 #   sanitized PRESET SANITIZER [ADDITIONAL TARGETS]
