@@ -15,7 +15,7 @@ ARCHITECTURES = ("LlamaForCausalLM", "MistralForCausalLM")
 DTYPE_NAMES = ("f32", "bf16", "f16")
 
 # No number of a configuration comes near; an extent beyond has no tensor.
-_LIMIT = 2**31
+LIMIT = 2**31
 
 _TORCH_DTYPES = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 
@@ -126,7 +126,7 @@ class _Fields:
         if value is None:
             raise self.error(f"'{key}' is missing")
         numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not numeric or not 0 < value < _LIMIT or kind(value) != value:
+        if not numeric or not 0 < value < LIMIT or kind(value) != value:
             raise self.error(f"'{key}' must be a positive {kind.__name__}, not {value!r}")
         return kind(value)
 

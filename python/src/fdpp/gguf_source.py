@@ -16,8 +16,10 @@ import gguf
 import ml_dtypes
 import numpy as np
 
-from .config import LlamaConfig, checked
+from .config import LIMIT, LlamaConfig, checked
 from .errors import UserError
+from .gguf_fields import Fields
+from .gguf_layout import check_layout
 from .gguf_tokenizer import build_tokenizer
 from .tensors import Tensor, row_ranges
 
@@ -71,6 +73,7 @@ def read(path: Path) -> GgufModel:
 def _open(path: Path) -> gguf.GGUFReader:
     if not path.is_file():
         raise UserError(f"{path} does not exist")
+    check_layout(path)
     try:
         return gguf.GGUFReader(path)
     except OSError as error:
@@ -80,58 +83,60 @@ def _open(path: Path) -> gguf.GGUFReader:
         raise UserError(f"{path} is truncated or not a GGUF file") from None
 
 
-class _Metadata:
-    """Typed access to the key/value pairs of architecture 'llama'."""
+class _Metadata(Fields):
+    """The key/value pairs of architecture 'llama'."""
 
     def __init__(self, reader: gguf.GGUFReader, path: Path):
+        super().__init__(reader, f"{path}: ")
         self.reader = reader
         self.path = path
-        architecture = self.value("general.architecture")
+        architecture = self.text("general.architecture")
         if architecture != "llama":
             raise UserError(
                 f"{path}: architecture {architecture!r} is not supported, only 'llama'"
             )
 
-    def value(self, key: str, default=None):
-        field = self.reader.fields.get(key)
-        return default if field is None else field.contents()
-
-    def number(self, key: str, default=None):
-        value = self.value(f"llama.{key}", default)
-        if not isinstance(value, (int, float)) or not 0 < value < math.inf:
+    def positive(self, key: str, default: float | None = None) -> int | float:
+        """A number of the model: positive, and no larger than models are."""
+        value = self.number(f"llama.{key}", default)
+        if value is None or not 0 < value < LIMIT:
             what = "is missing" if value is None else f"is {value!r}"
             raise UserError(f"{self.path}: metadata llama.{key} {what}")
         return value
 
+    def count(self, key: str, default: int | None = None) -> int:
+        self.integer(f"llama.{key}")  # refuses fractions
+        return int(self.positive(key, default))
+
 
 def _config(metadata: _Metadata, stored: dict) -> LlamaConfig:
     path = metadata.path
-    if metadata.value("split.count", 0) > 1:
+    if metadata.integer("split.count", 0) > 1:
         raise UserError(f"{path} is one part of a split model, merge the parts first")
-    if metadata.value("llama.expert_count", 0):
+    if metadata.integer("llama.expert_count", 0):
         raise UserError(f"{path}: mixtures of experts are not supported")
     if "token_embd.weight" not in stored:
         raise UserError(f"{path}: tensor token_embd.weight is missing")
-    hidden = metadata.number("embedding_length")
-    heads = metadata.number("attention.head_count")
-    head_dim = metadata.number("attention.key_length", hidden // heads)
+    hidden = metadata.count("embedding_length")
+    heads = metadata.count("attention.head_count")
+    head_dim = metadata.count("attention.key_length", hidden // heads)
     for key in ("attention.value_length", "rope.dimension_count"):
-        if metadata.number(key, head_dim) != head_dim:
+        if metadata.count(key, head_dim) != head_dim:
             raise UserError(f"{path}: llama.{key} other than {head_dim} is not supported")
     # Stored as float32: the shortest decimal is what config.json had.
-    eps = float(str(np.float32(metadata.number("attention.layer_norm_rms_epsilon"))))
+    eps = float(str(np.float32(metadata.positive("attention.layer_norm_rms_epsilon"))))
     config = LlamaConfig(
         hidden_size=hidden,
-        intermediate_size=metadata.number("feed_forward_length"),
-        num_layers=metadata.number("block_count"),
+        intermediate_size=metadata.count("feed_forward_length"),
+        num_layers=metadata.count("block_count"),
         num_heads=heads,
-        num_kv_heads=metadata.number("attention.head_count_kv", heads),
+        num_kv_heads=metadata.count("attention.head_count_kv", heads),
         head_dim=head_dim,
         vocab_size=int(stored["token_embd.weight"].shape[1]),
         rms_norm_eps=eps,
-        rope_theta=float(metadata.number("rope.freq_base", 10000.0)),
+        rope_theta=float(metadata.positive("rope.freq_base", 10000.0)),
         rope_scaling=_rope_scaling(metadata, stored, head_dim),
-        max_position_embeddings=metadata.number("context_length"),
+        max_position_embeddings=metadata.count("context_length"),
         tie_word_embeddings="output.weight" not in stored,
         attention_bias=_biased(stored, path, ("attn_q", "attn_k", "attn_v", "attn_output")),
         mlp_bias=_biased(stored, path, ("ffn_gate", "ffn_up", "ffn_down")),
@@ -149,7 +154,7 @@ def _biased(stored: dict, path: Path, names: tuple[str, ...]) -> bool:
 
 
 def _rope_scaling(metadata: _Metadata, stored: dict, head_dim: int) -> dict | None:
-    kind = metadata.value("llama.rope.scaling.type", "none")
+    kind = metadata.text("llama.rope.scaling.type", "none")
     if kind not in ("none", "linear"):
         raise UserError(
             f"{metadata.path}: rope scaling {kind!r} is not supported, only 'linear'"
@@ -159,7 +164,7 @@ def _rope_scaling(metadata: _Metadata, stored: dict, head_dim: int) -> dict | No
         if factors is not None:
             raise UserError(f"{metadata.path}: linear rope scaling with {_ROPE_FACTORS}"
                             " is not supported")
-        return {"rope_type": "linear", "factor": float(metadata.number("rope.scaling.factor"))}
+        return {"rope_type": "linear", "factor": float(metadata.positive("rope.scaling.factor"))}
     if factors is None:
         return None
     values = np.asarray(factors.data, np.float32).ravel()
@@ -188,7 +193,7 @@ def _storage(tensor: gguf.ReaderTensor, path: Path) -> str:
     if tensor.tensor_type in plain:
         return plain[tensor.tensor_type]
     try:
-        gguf.dequantize(_rows(tensor)[:1], tensor.tensor_type)
+        _dequantised(_rows(tensor)[:1], tensor.tensor_type)
     except NotImplementedError:
         raise UserError(
             f"{path}: tensor {tensor.name} has type {tensor.tensor_type.name},"
@@ -240,16 +245,21 @@ def _decoded(tensor: gguf.ReaderTensor, rows) -> np.ndarray:
         return np.ascontiguousarray(data).view(ml_dtypes.bfloat16)
     if tensor.tensor_type in (types.F32, types.F16):
         return data
-    return gguf.dequantize(data, tensor.tensor_type)
+    return _dequantised(data, tensor.tensor_type)
+
+
+def _dequantised(data: np.ndarray, kind: gguf.GGMLQuantizationType) -> np.ndarray:
+    with np.errstate(all="ignore"):  # infinities and NaN are the file's own
+        return gguf.dequantize(data, kind)
 
 
 def _companions(metadata: _Metadata) -> tuple[dict[str, bytes], list[str]]:
     """Files beside the model, and a warning if the tokenizer is of a kind that
     cannot be rebuilt: the model then runs on token ids only."""
     ids = {
-        "bos_token_id": metadata.value("tokenizer.ggml.bos_token_id"),
-        "eos_token_id": metadata.value("tokenizer.ggml.eos_token_id"),
-        "pad_token_id": metadata.value("tokenizer.ggml.padding_token_id"),
+        "bos_token_id": metadata.integer("tokenizer.ggml.bos_token_id"),
+        "eos_token_id": metadata.integer("tokenizer.ggml.eos_token_id"),
+        "pad_token_id": metadata.integer("tokenizer.ggml.padding_token_id"),
     }
     known = {key: value for key, value in ids.items() if value is not None}
     files = {}

@@ -14,6 +14,7 @@ from typing import Any
 import gguf
 
 from .errors import UserError
+from .gguf_fields import Fields
 
 
 class TokenType(enum.IntEnum):
@@ -74,34 +75,9 @@ _PRE_TOKENIZERS = {
 }
 
 
-class _Metadata:
-    """The tokenizer.* fields of a GGUF file."""
-
-    def __init__(self, reader: gguf.GGUFReader):
-        self._fields = reader.fields
-
-    def value(self, key: str, default: Any = None) -> Any:
-        field = self._fields.get(f"tokenizer.{key}")
-        return default if field is None else field.contents()
-
-    def strings(self, key: str) -> list[str] | None:
-        """An array of strings, without gguf-py's checks on each element."""
-        field = self._fields.get(f"tokenizer.{key}")
-        if field is None:
-            return None
-        if field.types != [gguf.GGUFValueType.ARRAY, gguf.GGUFValueType.STRING]:
-            raise UserError(f"GGUF field tokenizer.{key} is no array of strings")
-        try:
-            return [str(field.parts[index], "utf-8") for index in field.data]
-        except UnicodeDecodeError:
-            raise UserError(f"GGUF field tokenizer.{key} holds text that is not UTF-8") from None
-
-    def numbers(self, key: str, count: int) -> list | None:
-        values = self.value(key)
-        if values is not None and len(values) != count:
-            raise UserError(f"GGUF field tokenizer.{key} has {len(values)} values for"
-                            f" {count} tokens")
-        return values
+# SentencePiece vocabularies stay far below; the merges of a token take time
+# and memory that grow with its square.
+_LONGEST_TOKEN = 4096
 
 
 def build_tokenizer(reader: gguf.GGUFReader) -> dict[str, bytes]:
@@ -109,21 +85,21 @@ def build_tokenizer(reader: gguf.GGUFReader) -> dict[str, bytes]:
 
     Raises UserError for a kind of tokenizer that cannot be rebuilt.
     """
-    metadata = _Metadata(reader)
-    model = metadata.value("ggml.model")
-    tokens = metadata.strings("ggml.tokens")
+    fields = Fields(reader)
+    model = fields.text("tokenizer.ggml.model")
+    tokens = fields.strings("tokenizer.ggml.tokens")
     if model is None or tokens is None or model in ("none", "no_vocab"):
         return {}
     if len(set(tokens)) != len(tokens):
         raise UserError("GGUF tokenizer gives two ids to one token")
     if model == "gpt2":
-        shape = _byte_level_shape(metadata, tokens)
+        shape = _byte_level_shape(fields, tokens)
     elif model == "llama":
-        shape = _sentencepiece_shape(metadata, tokens)
+        shape = _sentencepiece_shape(fields, tokens)
     else:
         raise UserError(f"GGUF tokenizer model '{model}' is not supported (gpt2 and llama are)")
-    config = _config(metadata, tokens, shape.pop("add_bos"))
-    types = metadata.numbers("ggml.token_type", len(tokens)) or []
+    config = _config(fields, tokens, shape.pop("add_bos"))
+    types = fields.numbers("tokenizer.ggml.token_type", len(tokens)) or []
     tokenizer = {
         "version": "1.0",
         "truncation": None,
@@ -160,13 +136,13 @@ def _bpe(tokens: list[str], merges: list[list[str]], **options: Any) -> dict:
     return {**model, **options, "vocab": vocab, "merges": merges}
 
 
-def _byte_level_shape(metadata: _Metadata, tokens: list[str]) -> dict:
-    name = metadata.value("ggml.pre", "default")
+def _byte_level_shape(fields: Fields, tokens: list[str]) -> dict:
+    name = fields.text("tokenizer.ggml.pre", "default")
     if name not in _PRE_TOKENIZERS:
         raise UserError(f"GGUF pre-tokenizer '{name}' is not supported"
                         f" ({', '.join(_PRE_TOKENIZERS)} are)")
     family = _PRE_TOKENIZERS[name]
-    lines = metadata.strings("ggml.merges")
+    lines = fields.strings("tokenizer.ggml.merges")
     if lines is None:
         raise UserError("GGUF tokenizer of model 'gpt2' has no merges")
     merges = [line.split(" ") for line in lines]
@@ -182,14 +158,14 @@ def _byte_level_shape(metadata: _Metadata, tokens: list[str]) -> dict:
     }
 
 
-def _sentencepiece_shape(metadata: _Metadata, tokens: list[str]) -> dict:
+def _sentencepiece_shape(fields: Fields, tokens: list[str]) -> dict:
     """Llama-2's shape; a space before each stretch of text unless the file
     says otherwise."""
-    scores = metadata.numbers("ggml.scores", len(tokens))
+    scores = fields.numbers("tokenizer.ggml.scores", len(tokens))
     if scores is None:
         raise UserError("GGUF tokenizer of model 'llama' has no scores")
-    unknown = metadata.value("ggml.unknown_token_id", 0)
-    prefix = metadata.value("ggml.add_space_prefix", True)
+    unknown = fields.integer("tokenizer.ggml.unknown_token_id", 0)
+    prefix = fields.flag("tokenizer.ggml.add_space_prefix", True)
     to_mark = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
     normalizers = [{"type": "Prepend", "prepend": "\u2581"}] if prefix else []
     decoders: list[dict] = [
@@ -218,6 +194,10 @@ def merges_from_scores(tokens: list[str], scores: list[float]) -> list[list[str]
     keeps the order of the tokens, and of one token's cuts the ids' order
     (the rule of transformers' `generate_merges`).
     """
+    longest = max(map(len, tokens), default=0)
+    if longest > _LONGEST_TOKEN:
+        raise UserError(f"GGUF tokenizer has a token of {longest} characters,"
+                        f" {_LONGEST_TOKEN} are supported")
     ids = {token: index for index, token in enumerate(tokens)}
     merges = []
     for token, score in zip(tokens, scores):
@@ -254,19 +234,19 @@ def _token(tokens: list[str], index: int | None) -> str | None:
     return tokens[index]
 
 
-def _config(metadata: _Metadata, tokens: list[str], add_bos: bool) -> dict:
+def _config(fields: Fields, tokens: list[str], add_bos: bool) -> dict:
     config = {
-        "add_bos_token": bool(metadata.value("ggml.add_bos_token", add_bos)),
-        "add_eos_token": bool(metadata.value("ggml.add_eos_token", False)),
+        "add_bos_token": fields.flag("tokenizer.ggml.add_bos_token", add_bos),
+        "add_eos_token": fields.flag("tokenizer.ggml.add_eos_token", False),
         "clean_up_tokenization_spaces": False,
         "tokenizer_class": "PreTrainedTokenizerFast",
     }
     for name, key in (("bos_token", "bos"), ("eos_token", "eos"), ("unk_token", "unknown"),
                       ("pad_token", "padding")):
-        token = _token(tokens, metadata.value(f"ggml.{key}_token_id"))
+        token = _token(tokens, fields.integer(f"tokenizer.ggml.{key}_token_id"))
         if token is not None:
             config[name] = token
-    template = metadata.value("chat_template")
+    template = fields.text("tokenizer.chat_template")
     if template is not None:
         config["chat_template"] = template
     return config
