@@ -50,14 +50,12 @@ const text::Tokenizer &Engine::tokenizer() const {
   if (!hasTokenizer())
     userError(description.folder + ": the engine has no tokenizer; give token "
                                    "ids instead of text");
-  std::lock_guard lock(textLock);
-  if (!loadedTokenizer) {
+  return loadedTokenizer.get([&] {
     auto loaded = text::Tokenizer::load(description.path("tokenizer.json"));
     if (!loaded)
       userError(loaded.error());
-    loadedTokenizer.emplace(*loaded);
-  }
-  return *loadedTokenizer;
+    return *loaded;
+  });
 }
 
 const text::ChatTemplate &Engine::chat() const {
@@ -65,14 +63,12 @@ const text::ChatTemplate &Engine::chat() const {
     userError(description.folder +
               ": chat is not supported for this model: its template has no "
               "form that fdpp can render; give the whole prompt instead (-p)");
-  std::lock_guard lock(textLock);
-  if (!loadedChat) {
+  return loadedChat.get([&] {
     auto loaded = text::ChatTemplate::load(description.path("chat.json"));
     if (!loaded)
       userError(loaded.error());
-    loadedChat.emplace(*loaded);
-  }
-  return *loadedChat;
+    return *loaded;
+  });
 }
 
 ModelView Engine::view() const {

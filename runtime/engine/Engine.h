@@ -9,13 +9,36 @@
 #include "text/ChatTemplate.h"
 #include "text/Tokenizer.h"
 
+#include <atomic>
 #include <memory>
-#include <mutex>
-#include <optional>
 #include <string>
 #include <vector>
 
 namespace fdpp::runtime {
+
+/// A value made when it is first asked for. Threads that ask at once may each
+/// make it, and one of these stays: unlike a lock, that leaves nothing to wait
+/// for in a process forked meanwhile.
+template <class T> class Lazy {
+public:
+  Lazy() = default;
+  ~Lazy() { delete value.load(); }
+  Lazy(const Lazy &) = delete;
+
+  template <class Make> const T &get(Make make) const {
+    const T *found = value.load(std::memory_order_acquire);
+    if (found)
+      return *found;
+    auto made = std::make_unique<const T>(make());
+    if (value.compare_exchange_strong(found, made.get(),
+                                      std::memory_order_acq_rel))
+      return *made.release();
+    return *found;
+  }
+
+private:
+  mutable std::atomic<const T *> value{nullptr};
+};
 
 /// An engine folder, checked, mapped and ready. Immutable: any number of
 /// sessions and threads may use it.
@@ -47,9 +70,8 @@ private:
   std::vector<const void *> bases; // of each weight, in the model's order
   std::vector<float> phi;          // empty: none
   std::vector<int32_t> stops;
-  mutable std::mutex textLock;
-  mutable std::optional<text::Tokenizer> loadedTokenizer;
-  mutable std::optional<text::ChatTemplate> loadedChat;
+  Lazy<text::Tokenizer> loadedTokenizer;
+  Lazy<text::ChatTemplate> loadedChat;
 };
 
 } // namespace fdpp::runtime

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstring>
 #include <string>
+#include <unistd.h>
 
 namespace fdpp::runtime {
 namespace {
@@ -31,6 +32,26 @@ void checkOption(const char *name, int64_t value, int64_t most) {
     userError(std::string(name) + " " + text(value) +
               " is out of range; give 1 to " + text(most));
 }
+
+/// Marks a session as in a step as long as it lives.
+class Stepping {
+public:
+  explicit Stepping(std::atomic<pid_t> &process) : process(process) {
+    pid_t none = 0, own = getpid();
+    if (process.compare_exchange_strong(none, own))
+      return;
+    if (none == own)
+      userError("the session is in a step already; one thread at a time may "
+                "use it");
+    userError("the session was in a step when this process was forked; make "
+              "another session here");
+  }
+  ~Stepping() { process = 0; }
+  Stepping(const Stepping &) = delete;
+
+private:
+  std::atomic<pid_t> &process;
+};
 
 } // namespace
 
@@ -198,6 +219,7 @@ void Session::reservePages(const StepItem *items, int32_t count) {
 }
 
 void Session::step(const StepItem *items, int32_t count) {
+  Stepping mark(stepping);
   check(items, count);
   reservePages(items, count);
   ++serial;

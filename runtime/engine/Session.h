@@ -13,8 +13,10 @@
 #include "ThreadTeam.h"
 #include "fdpp-runtime/model_abi.h"
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <sys/types.h>
 #include <vector>
 
 namespace fdpp::runtime {
@@ -87,7 +89,8 @@ public:
 
   /// Runs all tokens of all items. Refuses the whole call before it starts,
   /// with nothing changed, when an argument is wrong, a sequence would outgrow
-  /// the context or pages are short. Allocates nothing.
+  /// the context or pages are short. Allocates nothing. Also refused while
+  /// another step runs, which may be one of the process this was forked from.
   void step(const StepItem *items, int32_t count);
 
   /// Logits of the last token of `sequence`, if the latest call of `step` kept
@@ -123,6 +126,7 @@ private:
   fdpp_step request = {};
   std::vector<std::unique_ptr<Sequence>> sequences;
   std::vector<uint64_t> recomputedRows;
+  std::atomic<pid_t> stepping{0}; // the process a step runs in
   uint64_t serial = 0; // of step calls, to know whose logits still stand
   SessionStats counters;
   ProgressFn progress = nullptr;

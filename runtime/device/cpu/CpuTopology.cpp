@@ -3,11 +3,12 @@
 
 #include <algorithm>
 #include <climits>
+#include <cmath>
 #include <fstream>
+#include <limits>
 #include <sched.h>
 #include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace fdpp::runtime {
@@ -49,8 +50,9 @@ struct Mount {
 };
 
 /// Where a cgroup controller is mounted; v2's controller is "".
-bool findMount(const std::string &controller, Mount &mount) {
-  std::ifstream file("/proc/self/mountinfo");
+bool findMount(const std::string &root, const std::string &controller,
+               Mount &mount) {
+  std::ifstream file(root + "/proc/self/mountinfo");
   std::string line;
   while (std::getline(file, line)) {
     std::vector<std::string> words;
@@ -76,8 +78,8 @@ bool findMount(const std::string &controller, Mount &mount) {
 }
 
 /// The path of this process in a controller's hierarchy.
-std::string cgroupPath(const std::string &controller) {
-  std::ifstream file("/proc/self/cgroup");
+std::string cgroupPath(const std::string &root, const std::string &controller) {
+  std::ifstream file(root + "/proc/self/cgroup");
   std::string line;
   while (std::getline(file, line)) {
     size_t first = line.find(':'), second = line.find(':', first + 1);
@@ -93,11 +95,13 @@ std::string cgroupPath(const std::string &controller) {
 }
 
 /// The folders of this process' cgroup and of its ancestors, innermost first.
-std::vector<std::string> cgroupFolders(const std::string &controller) {
+std::vector<std::string> cgroupFolders(const std::string &root,
+                                       const std::string &controller) {
   Mount mount;
-  if (!findMount(controller, mount))
+  if (!findMount(root, controller, mount))
     return {};
-  std::string path = cgroupPath(controller);
+  mount.point = root + mount.point;
+  std::string path = cgroupPath(root, controller);
   // Inside a container the mount shows only the subtree below its root.
   if (mount.root != "/" && path.rfind(mount.root, 0) == 0)
     path = path.substr(mount.root.size());
@@ -120,46 +124,72 @@ uint64_t cgroupMemoryLeft(const std::string &folder) {
   return used == UINT64_MAX ? limit : limit - std::min(limit, used);
 }
 
-} // namespace
-
-int32_t physicalCores() {
-  std::vector<int> cpus = affinity();
-  std::set<std::pair<long, long>> cores;
-  for (int cpu : cpus) {
-    std::string folder =
-        "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/";
-    // A CPU without topology counts as a core of its own.
-    cores.insert({readNumber(folder + "physical_package_id", -1),
-                  readNumber(folder + "core_id", 1000000L + cpu)});
-  }
-  return std::max<int32_t>(1, static_cast<int32_t>(cores.size()));
-}
-
-int32_t quotaOf(const std::string &folder) {
-  long quota = -1, period = 100000;
+/// The quota of one cgroup in CPUs, infinity without: v2's cpu.max, else v1's
+/// cpu.cfs_quota_us and cpu.cfs_period_us.
+double quotaOf(const std::string &folder) {
+  double quota = -1, period = 100000;
   if (std::ifstream file(folder + "/cpu.max"); file) {
     std::string first;
     file >> first >> period;
     if (first != "max")
-      quota = std::strtol(first.c_str(), nullptr, 10);
+      quota = std::strtod(first.c_str(), nullptr);
   } else {
     quota = readNumber(folder + "/cpu.cfs_quota_us", -1);
     period = readNumber(folder + "/cpu.cfs_period_us", 100000);
   }
-  if (quota <= 0 || period <= 0)
-    return INT_MAX;
-  return static_cast<int32_t>(std::clamp<long>(quota / period, 1, INT_MAX));
+  return quota > 0 && period > 0 ? quota / period
+                                 : std::numeric_limits<double>::infinity();
 }
 
-int32_t cgroupCpus() {
-  int32_t cpus = INT_MAX;
+/// A name for the core that a CPU is part of.
+std::string coreOf(int cpu, const std::string &root) {
+  std::string folder =
+      root + "/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/";
+  // Newer kernels and older ones. Numbers of cores would not do: dies and
+  // packages count theirs from 0.
+  for (const char *name : {"core_cpus_list", "thread_siblings_list"}) {
+    std::ifstream file(folder + name);
+    if (std::string siblings; std::getline(file, siblings))
+      return siblings;
+  }
+  return std::to_string(cpu); // without topology, a core of its own
+}
+
+int32_t wholeCpus(double cpus) {
+  return static_cast<int32_t>(std::clamp<double>(cpus, 1, INT_MAX));
+}
+
+} // namespace
+
+int32_t coresOf(const std::vector<int> &cpus, const std::string &root) {
+  std::set<std::string> cores;
+  for (int cpu : cpus)
+    cores.insert(coreOf(cpu, root));
+  return std::max<int32_t>(1, static_cast<int32_t>(cores.size()));
+}
+
+int32_t physicalCores() { return coresOf(affinity(), ""); }
+
+double cgroupQuota(const std::string &root) {
+  double cpus = std::numeric_limits<double>::infinity();
   for (const char *controller : {"", "cpu"})
-    for (const std::string &folder : cgroupFolders(controller))
+    for (const std::string &folder : cgroupFolders(root, controller))
       cpus = std::min(cpus, quotaOf(folder));
   return cpus;
 }
 
-int32_t defaultThreads() { return std::min(physicalCores(), cgroupCpus()); }
+int32_t processorsFor(double quota) {
+  // Room for 1024 CPUs without allocating: this is asked before every step.
+  cpu_set_t mask;
+  int32_t allowed = sched_getaffinity(0, sizeof(mask), &mask) == 0
+                        ? CPU_COUNT(&mask)
+                        : std::max(1, static_cast<int32_t>(affinity().size()));
+  return std::min(allowed, wholeCpus(std::ceil(quota)));
+}
+
+int32_t defaultThreads() {
+  return std::min(physicalCores(), wholeCpus(std::floor(cgroupQuota())));
+}
 
 uint64_t availableMemory() {
   uint64_t available = UINT64_MAX;
@@ -169,7 +199,7 @@ uint64_t availableMemory() {
     if (key == "MemAvailable:")
       available = value * 1024;
   for (const char *controller : {"", "memory"})
-    for (const std::string &folder : cgroupFolders(controller))
+    for (const std::string &folder : cgroupFolders("", controller))
       available = std::min(available, cgroupMemoryLeft(folder));
   return available;
 }

@@ -4,22 +4,27 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace fdpp::runtime {
 
 /// Physical cores that the affinity mask of this process reaches.
 int32_t physicalCores();
 
-/// Whole CPUs that the cgroup's quota (v1 or v2, the tightest level of the
-/// hierarchy) allows, at least 1; INT32_MAX without a quota.
-int32_t cgroupCpus();
+/// Physical cores behind some CPUs. Like cgroupQuota, reads the kernel's files
+/// below `root`: "" for the real ones, a folder in tests.
+int32_t coresOf(const std::vector<int> &cpus, const std::string &root);
 
-/// The quota of one cgroup, read below `root` (a sysfs-like tree, so that tests
-/// can write one): files cpu.max or cpu.cfs_quota_us + cpu.cfs_period_us.
-int32_t quotaOf(const std::string &folder);
+/// CPUs' worth of time that the cgroup's quota allows (v1 or v2, the tightest
+/// level of the hierarchy); infinity without a quota.
+double cgroupQuota(const std::string &root = "");
+
+/// The most threads that can run at a time, at least 1: the CPUs of the
+/// affinity mask as it is now, capped by a quota rounded up.
+int32_t processorsFor(double quota);
 
 /// Threads a team has by default: physical cores in the affinity mask, capped
-/// by the cgroup.
+/// by the cgroup's quota rounded down.
 int32_t defaultThreads();
 
 /// Bytes of memory a new allocation may take: what the kernel calls available,

@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "ThreadTeam.h"
 
+#include "CpuTopology.h"
+#include "Error.h"
+
+#include <algorithm>
 #include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <unistd.h>
 
 namespace fdpp::runtime {
 namespace {
@@ -35,52 +43,89 @@ void await(const std::atomic<int32_t> &value, int32_t old) {
 
 } // namespace
 
-ThreadTeam::ThreadTeam(int32_t threads) {
+ThreadTeam::ThreadTeam(int32_t threads, TeamWidth width)
+    : capped(width == TeamWidth::Processors &&
+             !std::getenv("FDPP_ALL_THREADS")),
+      quota(cgroupQuota()) {
   table = {sizeof(fdpp_executor), threads, this,
            [](void *self, fdpp_parallel_fn fn, void *ctx) {
              static_cast<ThreadTeam *>(self)->parallel(fn, ctx);
            }};
-  workers.reserve(threads - 1);
-  try {
-    for (int32_t index = 1; index < threads; ++index)
-      workers.emplace_back(&ThreadTeam::work, this, index);
-  } catch (...) { // the system has no more threads: let go of those begun
-    join();
-    throw;
+  start();
+}
+
+ThreadTeam::~ThreadTeam() {
+  if (owner == getpid())
+    stop();
+}
+
+void ThreadTeam::start() {
+  owner = getpid();
+  started = 0;
+  workers = std::make_unique<Worker[]>(size() - 1);
+  for (; started < size() - 1; ++started) {
+    Worker &worker = workers[started];
+    worker.team = this;
+    worker.index = started + 1;
+    int error = pthread_create(
+        &worker.thread, nullptr,
+        [](void *self) -> void * {
+          auto &worker = *static_cast<Worker *>(self);
+          worker.team->work(worker);
+          return nullptr;
+        },
+        &worker);
+    if (error != 0) { // let go of those begun
+      std::string text = "cannot start " + std::to_string(size()) +
+                         " threads (" + std::strerror(error) +
+                         "); ask for fewer";
+      stop();
+      ended = false;
+      owner = 0; // the next use tries again
+      throw Error(ErrorKind::Memory, text);
+    }
   }
 }
 
-ThreadTeam::~ThreadTeam() { join(); }
+void ThreadTeam::stop() {
+  ended = true;
+  for (int32_t i = 0; i < started; ++i)
+    call(workers[i]);
+  for (int32_t i = 0; i < started; ++i)
+    pthread_join(workers[i].thread, nullptr);
+}
 
-void ThreadTeam::join() {
-  stop = true;
-  round.fetch_add(1, std::memory_order_release);
-  round.notify_all();
-  for (std::thread &worker : workers)
-    worker.join();
+void ThreadTeam::call(Worker &worker) {
+  worker.round.fetch_add(1, std::memory_order_release);
+  worker.round.notify_one();
 }
 
 void ThreadTeam::parallel(fdpp_parallel_fn fn, void *ctx) {
-  if (workers.empty())
-    return fn(ctx, 0, 1);
+  // What a forked process inherits of a thread is memory; nothing there may be
+  // joined or detached.
+  if (owner != getpid())
+    start();
   task = fn;
   context = ctx;
-  busy.store(size() - 1, std::memory_order_relaxed);
-  round.fetch_add(1, std::memory_order_release);
-  round.notify_all();
-  fn(ctx, 0, size());
+  count = size();
+  if (capped && count > 1)
+    count = std::min(count, processorsFor(quota));
+  if (count == 1)
+    return fn(ctx, 0, 1);
+  busy.store(count - 1, std::memory_order_relaxed);
+  for (int32_t i = 0; i < count - 1; ++i)
+    call(workers[i]);
+  fn(ctx, 0, count);
   for (int32_t left; (left = busy.load(std::memory_order_acquire)) != 0;)
     await(busy, left);
 }
 
-void ThreadTeam::work(int32_t index) {
-  int32_t seen = 0;
-  while (true) {
-    await(round, seen);
-    ++seen;
-    if (stop)
+void ThreadTeam::work(Worker &self) {
+  for (int32_t seen = 0;; ++seen) {
+    await(self.round, seen);
+    if (ended)
       return;
-    task(context, index, size());
+    task(context, self.index, count);
     if (busy.fetch_sub(1, std::memory_order_acq_rel) == 1)
       busy.notify_one();
   }

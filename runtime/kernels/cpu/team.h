@@ -80,7 +80,11 @@ public:
   }
 
 private:
+  // A pause takes 20 to 50 ns: 50 to 100 us, and a few.
+  static constexpr int most_patience = 2000, least_patience = 32;
+
   TeamState &state;
+  int patience = most_patience; // pauses before this thread sleeps
 
   static void pause() {
 #if defined(__x86_64__)
@@ -90,15 +94,19 @@ private:
 #endif
   }
 
-  /// About 50 us of polling, many times what a balanced kernel needs; then the
-  /// thread sleeps, so that a team larger than the free processors does not
-  /// burn the time of the one it waits for.
+  /// Polls for a while, many times what a balanced kernel needs, then sleeps,
+  /// so that a team larger than the free processors does not burn the time of
+  /// the thread it waits for. Who polled in vain polls half as long the next
+  /// time: where other work shares the processors, most waits are long ones.
   __attribute__((noinline)) void wait(uint32_t epoch) {
-    for (int spin = 0; spin < 2000; ++spin) {
-      if (state.epoch.load(std::memory_order_acquire) != epoch)
+    for (int spin = 0; spin < patience; ++spin) {
+      if (state.epoch.load(std::memory_order_acquire) != epoch) {
+        patience = patience < most_patience / 2 ? 2 * patience : most_patience;
         return;
+      }
       pause();
     }
+    patience = patience > 2 * least_patience ? patience / 2 : least_patience;
     state.sleepers.fetch_add(1, std::memory_order_seq_cst);
     while (state.epoch.load(std::memory_order_seq_cst) == epoch)
       sleep(epoch);
