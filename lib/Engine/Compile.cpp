@@ -8,9 +8,13 @@
 #include "fdpp/Engine/WriteEngine.h"
 #include "fdpp/Pipelines/Registration.h"
 #include "fdpp/Target/CPU/EmitCPU.h"
+#include "fdpp/Tuning/TuningTable.h"
+
+#include "device/cpu/CpuIdentity.h"
 
 #include "mlir/IR/DialectRegistry.h"
 #include "mlir/Pass/PassManager.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/Path.h"
 
@@ -28,9 +32,12 @@ public:
               StageListener listener);
 
   llvm::Expected<CompileResult> run();
+  StringRef getTuningNote() const { return tuningNote; }
 
 private:
   llvm::Error prepare();
+  llvm::Error prepareTuning();
+  void useTable(const TuningTable &table, StringRef file);
   llvm::Error prepareEngine();
   llvm::Error load();
   llvm::Error decideContext();
@@ -52,7 +59,7 @@ private:
   std::optional<NativeCompiler> compiler;
   EngineRequest request;
   OwningOpRef<ModuleOp> module;
-  std::string source;
+  std::string source, tuningNote;
 };
 
 /// The dialects, and no threads: passes must remark in one order always.
@@ -90,6 +97,53 @@ llvm::Error Compilation::prepare() {
   request.modelFolder = path::parent_path(options.model).str();
   if (request.modelFolder.empty())
     request.modelFolder = ".";
+  return prepareTuning();
+}
+
+/// Whether code of --arch is for the very machine that compiles it.
+static bool isForHost(StringRef arch) {
+  return arch.split('+').first == "native";
+}
+
+/// Compiles by the table if it applies. Passes judge by the same target.
+void Compilation::useTable(const TuningTable &table, StringRef file) {
+  TuningTarget target{phases.device, phases.kernels, request.arch.features};
+  tuningNote = table.whyForeign(target);
+  phases.tuning = file.str();
+  if (tuningNote.empty())
+    request.tuning =
+        InputFile{table.getName().str(), /*bytes=*/0, table.getHash().str()};
+}
+
+/// Which table decides. A shipped one is taken by itself only where the
+/// processor is known to be the table's.
+llvm::Error Compilation::prepareTuning() {
+  if (isForHost(options.arch))
+    phases.device = ::fdpp::runtime::cpuIdentity().key();
+  phases.kernels = request.arch.kernels();
+  phases.features = llvm::join(request.arch.features, ",");
+  if (options.tuning == "none")
+    return llvm::Error::success();
+  bool wanted = !options.tuning.empty();
+  std::string file = options.tuning;
+  for (const std::string &shipped : findShippedTables(options.executable)) {
+    if (wanted && path::filename(shipped) == options.tuning &&
+        !llvm::sys::fs::exists(options.tuning))
+      file = shipped;
+    if (wanted || phases.device.empty())
+      continue;
+    llvm::Expected<TuningTable> table = TuningTable::read(shipped);
+    if (!table)
+      return table.takeError();
+    if (table->whyForeign({phases.device, phases.kernels, {}}).empty())
+      useTable(*table, shipped);
+  }
+  if (!wanted)
+    return llvm::Error::success();
+  llvm::Expected<TuningTable> table = TuningTable::read(file);
+  if (!table)
+    return table.takeError();
+  useTable(*table, file);
   return llvm::Error::success();
 }
 
@@ -108,6 +162,8 @@ std::vector<std::string> Compilation::describeCommand() const {
                       std::to_string(*options.syntheticSeed));
   if (options.taps)
     command.push_back("--taps");
+  if (request.tuning)
+    command.push_back("--tuning=" + request.tuning->name);
   return command;
 }
 
@@ -124,6 +180,7 @@ llvm::Expected<std::string> Compilation::computeKey() const {
     return headers.takeError();
   std::vector<std::string> texts = {program->hash, *headers,
                                     compiler->getVersion().str()};
+  texts.push_back(request.tuning ? request.tuning->hash : "");
   llvm::append_range(texts, request.command);
   return hashTexts(texts);
 }
@@ -305,5 +362,9 @@ llvm::Expected<CompileResult> Compilation::run() {
 llvm::Expected<CompileResult> mlir::fdpp::compile(const CompileOptions &options,
                                                   raw_ostream &out,
                                                   StageListener listener) {
-  return Compilation(options, out, listener).run();
+  Compilation compilation(options, out, listener);
+  llvm::Expected<CompileResult> result = compilation.run();
+  if (result)
+    result->tuningNote = compilation.getTuningNote().str();
+  return result;
 }

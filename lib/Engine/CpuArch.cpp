@@ -56,6 +56,9 @@ static constexpr std::pair<StringRef, StringRef> kAvoided[] = {
 static constexpr StringRef kSlowBf16Dot[] = {
     "sapphirerapids", "emeraldrapids", "graniterapids", "graniterapids-d"};
 
+/// Makes the kernels do without them (kernels/cpu/vector.h).
+static constexpr StringRef kNoBf16Dot = "-DFDPP_NO_BF16_DOT";
+
 static bool isKnown(StringRef feature) {
   return llvm::is_contained(kKnown, feature);
 }
@@ -147,6 +150,20 @@ int64_t CpuArch::tileTokens() const {
   return llvm::is_contained(features, "avx") ? 6 : 2;
 }
 
+std::string CpuArch::kernels() const {
+  auto has = [&](StringRef feature) {
+    return llvm::is_contained(features, feature);
+  };
+  if (has("avx512bf16") && !llvm::is_contained(flags, kNoBf16Dot))
+    return "avx512bf16";
+  if (has("avx512f"))
+    return "avx512";
+  if (has("avx2") && has("fma") && has("f16c"))
+    return "avx2";
+  // Between the two the kernels are neither: no table is for that.
+  return has("avx") ? "avx" : "portable";
+}
+
 llvm::Expected<CpuArch> mlir::fdpp::resolveCpuArch(StringRef arch) {
   if (!llvm::Triple(llvm::sys::getProcessTriple()).isX86())
     return createStringError("--target=cpu: engines can only be compiled for "
@@ -172,6 +189,6 @@ llvm::Expected<CpuArch> mlir::fdpp::resolveCpuArch(StringRef arch) {
     if (features.lookup(feature))
       result.flags.push_back(flag.str());
   if (llvm::is_contained(kSlowBf16Dot, parsed->cpu))
-    result.flags.push_back("-DFDPP_NO_BF16_DOT");
+    result.flags.push_back(kNoBf16Dot.str());
   return result;
 }

@@ -2,6 +2,8 @@
 
 #include "Manifest.h"
 
+#include "kernels/common/tuning.h"
+
 #include "llvm/Support/JSON.h"
 
 #include <sys/utsname.h>
@@ -19,17 +21,23 @@ static void writeStrings(llvm::json::OStream &json, StringRef key,
   });
 }
 
-static void writeVersions(llvm::json::OStream &json, StringRef product) {
+static void writeVersions(llvm::json::OStream &json,
+                          const EngineRequest &request) {
   json.attribute("magic", "fdpp-engine");
   json.attributeObject("format", [&] {
     json.attribute("major", kFormatMajor);
     json.attribute("minor", kFormatMinor);
   });
   json.attributeObject("versions", [&] {
-    json.attribute("product", product);
+    json.attribute("product", request.product);
     json.attribute("step_abi", FDPP_STEP_ABI_VERSION);
-    json.attribute("tuning", 0);
+    json.attribute("tuning", request.tuning ? ::fdpp::tuning_format : 0);
   });
+  if (request.tuning)
+    json.attributeObject("tuning", [&] {
+      json.attribute("name", request.tuning->name);
+      json.attribute("blake3", request.tuning->hash);
+    });
 }
 
 static void writeTarget(llvm::json::OStream &json, const CpuArch &arch) {
@@ -135,7 +143,7 @@ mlir::fdpp::writeManifest(const ModelInfo &info, const EngineRequest &request,
   llvm::raw_string_ostream os(text);
   llvm::json::OStream json(os, /*IndentSize=*/2);
   json.object([&] {
-    writeVersions(json, request.product);
+    writeVersions(json, request);
     writeTarget(json, request.arch);
     writeModel(json, info);
     writeLimits(json, info);

@@ -150,6 +150,10 @@ static void addPlannedPasses(const PhaseOptions &options,
   passes.addPass(createFDPPPackWeights());
   FDPPChooseVariantsOptions variants;
   variants.tileTokens = options.tileTokens;
+  variants.tuning = options.tuning;
+  variants.device = options.device;
+  variants.kernels = options.kernels;
+  variants.features = options.features;
   passes.addPass(createFDPPChooseVariants(variants));
   passes.addPass(createFDPPPlaceArena());
   passes.addPass(createCSEPass());
@@ -212,10 +216,17 @@ struct PipelineOptions : public PassPipelineOptions<PipelineOptions> {
       *this, "tile-tokens",
       llvm::cl::desc("Tokens the target's widest register tile holds"),
       llvm::cl::init(defaults.tileTokens)};
+  Option<std::string> tuning{*this, "tuning",
+                             llvm::cl::desc("A tuning table's path")};
+  Option<std::string> device{*this, "device",
+                             llvm::cl::desc("The target's CPU, for the table")};
+  Option<std::string> kernels{
+      *this, "kernels", llvm::cl::desc("The target's kernels, for the table")};
 
   PhaseOptions get() const {
-    return {dtype,        maxContext,   pageTokens, maxTokens,
-            maxSequences, decodeTokens, tileTokens};
+    return {dtype,          maxContext, pageTokens, maxTokens, maxSequences,
+            decodeTokens,   tileTokens, tuning,     device,    kernels,
+            /*features=*/""};
   }
 };
 } // namespace

@@ -43,16 +43,16 @@ constexpr int total_rows = 72 + 37 + 100;
 /// All outputs of the three segments, [T][total_rows].
 using Outputs = std::vector<float>;
 
-template <class V, class E, class Prologue>
-Outputs run(int threads, int tokens, const Prologue &rows,
-            const std::vector<E> &packed) {
+template <class E, class Prologue>
+Outputs run_by(Tiling tiling, int threads, int tokens, const Prologue &rows,
+               const std::vector<E> &packed) {
   Outputs first(size_t(tokens) * 72, quiet_nan),
       second(size_t(tokens) * 37, quiet_nan),
       third(size_t(tokens) * 100, quiet_nan);
   Scratch scratch(
       size_t(linear_scratch_bytes(tokens, Prologue::columns, threads)));
   on_team(threads, [&](Team &team) {
-    linear<V>(team, tokens, rows, packed.data(), scratch.data(),
+    linear_by(tiling, team, tokens, rows, packed.data(), scratch.data(),
               First{first.data()}, Second{second.data()}, Third{third.data()});
   });
   EXPECT_TRUE(scratch.intact());
@@ -65,6 +65,12 @@ Outputs run(int threads, int tokens, const Prologue &rows,
                &third[size_t(t) * 100] + 100);
   }
   return all;
+}
+
+template <class V, class E, class Prologue>
+Outputs run(int threads, int tokens, const Prologue &rows,
+            const std::vector<E> &packed) {
+  return run_by(V::tiling, threads, tokens, rows, packed);
 }
 
 /// Rounds to E, as every linear does on entry.
@@ -156,6 +162,30 @@ TEST(Linear, OneColumn) { sweep<bf16, 1>(); }
 // Longer than one part of the inner dimension.
 TEST(Linear, Long) {
   sweep<bf16, 1030>(), sweep<f16, 611>(), sweep<float, 300>();
+}
+
+/// Every variant that a tuning table may name gives the same bits.
+template <class E, int K> void expect_variants_agree() {
+  std::vector<E> packed =
+      pack_weights(random_values<E>(size_t(total_rows) * K, K), K, segments);
+  constexpr int most = 2 * most_tile + 3;
+  std::vector<float> x = random_values<float>(size_t(most) * K, K + 1);
+  Rows<K> rows{x.data()};
+  Outputs all = run_by(Tiling{1, 0}, 1, most, rows, packed);
+  for (int tokens = 1; tokens <= most; ++tokens) {
+    Outputs expected(all.begin(), all.begin() + tokens * total_rows);
+    for (int tile = 1; tile <= most_tile; ++tile)
+      EXPECT_TRUE(
+          same_bits(expected, run_by(Tiling{tile, (tile + tokens) % 5 * 2048},
+                                     tokens % 3 + 1, tokens, rows, packed)))
+          << tokens << " tokens in tiles of " << tile << ", k " << K;
+  }
+}
+
+TEST(Linear, VariantsAgree) {
+  expect_variants_agree<float, 33>();
+  expect_variants_agree<bf16, 1030>();
+  expect_variants_agree<f16, 611>();
 }
 
 TEST(Linear, MoreThreadsThanPanels) {

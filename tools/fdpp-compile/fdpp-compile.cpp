@@ -121,6 +121,9 @@ void addOptions(CLI::App &app, CompileOptions &options, Words &words) {
           },
           "MULTIPLE OF 16"))
       ->capture_default_str();
+  app.add_option("--tuning", options.tuning,
+                 "table of fdpp-tune: a file, a shipped one's name or none "
+                 "(default: the shipped one of this CPU, for --arch=native)");
   app.add_option("--synthetic-weights", options.syntheticSeed,
                  "replace weights (of more than 1 KiB) by random ones of "
                  "this seed");
@@ -195,6 +198,9 @@ int run(int argc, char **argv) {
   stages.finish();
   if (!result)
     return fail(result.takeError());
+  if (!result->tuningNote.empty())
+    llvm::errs() << "fdpp-compile: the tuning table is not used: "
+                 << result->tuningNote << "; the roofline decides\n";
   return report(options, *result, stages.seconds());
 }
 

@@ -22,6 +22,9 @@ struct CompileOptions {
   std::optional<uint64_t> syntheticSeed;
   /// Tokens a sequence may reach; unset: what the model was made for.
   std::optional<int64_t> maxContext;
+  /// A tuning table: a path, the name of a shipped one, or "none"; empty: the
+  /// shipped one for this machine if arch is native.
+  std::string tuning;
   std::string cxx;        // see NativeCompiler::find
   std::string executable; // this program
   std::string product;    // its version
@@ -37,6 +40,8 @@ struct CompileResult {
   std::string folder;
   bool upToDate = false;
   int64_t layers = 0, weightBytes = 0;
+  /// Why the tuning table that was asked for is not used, if it is not.
+  std::string tuningNote;
 };
 
 /// Compiles a model up to `options.emit`. IR and source text go to `out`, an

@@ -24,6 +24,9 @@ struct CpuArch {
   /// Tokens that the widest register tile of its kernels holds: widest_tile of
   /// runtime/kernels/cpu/tile.h.
   int64_t tileTokens() const;
+  /// Which kernels the templates become: a level of kernels/common/tuning.h, or
+  /// another word where tables know none.
+  std::string kernels() const;
 };
 
 /// Reads `CPU[+FEATURE|+noFEATURE]...`; CPU is `native`, a level such as

@@ -22,7 +22,8 @@ struct EngineRequest {
   std::string key;                     // see isUpToDate
   std::vector<std::string> companions; // see findCompanions
   CpuArch arch;
-  unsigned threads = 1; // that evaluate weights
+  std::optional<InputFile> tuning; // the table that was used
+  unsigned threads = 1;            // that evaluate weights
 };
 
 /// Writes the engine in the place of `request.target`, which is untouched if

@@ -58,6 +58,11 @@ struct PhaseOptions {
   int64_t maxSequences = 64;  // sequences of a step
   int64_t decodeTokens = 1;   // tokens a sequence may bring to @decode
   int64_t tileTokens = 6;     // tokens the target's widest register tile holds
+  // As the options of --fdpp-choose-variants:
+  std::string tuning;   // a tuning table's path, empty for none
+  std::string device;   // the target's CPU, empty if not known
+  std::string kernels;  // its kernel level
+  std::string features; // its CPU features, separated by commas
 };
 
 /// Adds the passes that lead from the phase before `phase` to it, and the check

@@ -23,19 +23,20 @@ template <class V> using Otherwise = UpTo<__INT_MAX__, V>;
 /// of tokens counts.
 template <class... Ranges> struct ByTokens {};
 
-template <class Range, class... Rest, class... Arguments>
-FDPP_INLINE void dispatch_linear(ByTokens<Range, Rest...>, Team &team,
-                                 int tokens, const Arguments &...arguments) {
+/// The variant for this many tokens, as values.
+template <class Range, class... Rest>
+constexpr Tiling tiling_for(ByTokens<Range, Rest...>, int tokens) {
   if constexpr (sizeof...(Rest) > 0)
     if (tokens > Range::limit)
-      return dispatch_linear(ByTokens<Rest...>(), team, tokens, arguments...);
-  linear<typename Range::variant>(team, tokens, arguments...);
+      return tiling_for(ByTokens<Rest...>(), tokens);
+  return Range::variant::tiling;
 }
 
-/// `linear` by the variant that `Variants` names for this many tokens.
+/// The linear by the variant that `Variants` names for this many tokens. One
+/// copy of the linear serves all of them.
 template <class Variants, class... Arguments>
 void linear_by_tokens(Team &team, int tokens, const Arguments &...arguments) {
-  dispatch_linear(Variants(), team, tokens, arguments...);
+  linear_by(tiling_for(Variants(), tokens), team, tokens, arguments...);
 }
 
 } // namespace fdpp::cpu

@@ -15,7 +15,15 @@ namespace fdpp::cpu {
 
 using fdpp::Partner;
 
-/// The segment an epilogue consumes.
+/// The segment an epilogue consumes. Emitted epilogues know their columns when
+/// they are compiled; those of fdpp-tune do not.
+template <class Epilogue>
+constexpr ColumnSegment segment_of(const Epilogue &epilogue) {
+  ColumnSegment segment{Epilogue::partner, epilogue.columns, 0};
+  if constexpr (Epilogue::partner == Partner::half)
+    segment.group = epilogue.group;
+  return segment;
+}
 template <class Epilogue> constexpr ColumnSegment segment_of() {
   ColumnSegment segment{Epilogue::partner, Epilogue::columns, 0};
   if constexpr (Epilogue::partner == Partner::half)

@@ -30,11 +30,19 @@
 
 namespace fdpp::cpu {
 
-/// A variant: how many tokens a register tile holds (16 at most) and how many
-/// bytes of weights are on their way to a lone tile.
+/// A variant, as values: tokens of a register tile (most_tile at most; the last
+/// tile takes what is left) and how many bytes of weights are on their way to a
+/// lone tile. Values and not types, so that a linear is compiled once, however
+/// many variants serve its ranges of tokens.
+struct Tiling {
+  int tokens;
+  int prefetch;
+};
+
+/// The same as a type: what emitted code names.
 template <int Tokens, int Prefetch = 4096> struct Variant {
-  static constexpr int tokens = Tokens;
-  static constexpr int prefetch = Prefetch;
+  static_assert(Tokens >= 1 && Tokens <= most_tile && Prefetch >= 0);
+  static constexpr Tiling tiling{Tokens, Prefetch};
 };
 
 /// One token; the whole of the registers goes to panels in flight.
@@ -48,13 +56,9 @@ inline constexpr int stream_panels = 4;
 /// The most panels of a block: two make up a unit that has partners.
 inline constexpr int most_panels = block_panels > 2 ? block_panels : 2;
 /// Most tokens of a block; their results wait on the stack for the epilogue.
-template <class V>
-inline constexpr int block_tokens = 96 / V::tokens * V::tokens;
-template <class V>
-inline constexpr int out_values =
-    lanes * (stream_panels * V::tokens > most_panels * block_tokens<V>
-                 ? stream_panels * V::tokens
-                 : most_panels * block_tokens<V>);
+inline constexpr int block_tokens = 96;
+inline constexpr int out_values = lanes * most_panels * block_tokens;
+static_assert(out_values >= lanes * stream_panels * most_tile);
 
 /// What to fetch while a tile runs: for its pack s of panel r the line at
 /// from + r * (bytes of a panel) + s * stride.
@@ -120,14 +124,14 @@ FDPP_INLINE void tiles(const E *weights, int64_t panel,
 /// out[panel][token][16] of one tile, the weights streaming by once. `ahead`
 /// bytes are kept on their way; at the end of the panels, those of the panels
 /// that come next.
-template <class E, int Tile>
+template <class E>
 FDPP_NOINLINE void stream(const E *weights, const activation_t<E> *packed,
                           int k, int tokens, int panels, int ahead,
                           float *out) {
   constexpr int64_t pack_bytes = panel_rows * k_pack<E> * sizeof(E);
   const int64_t panel = packed_elements<E>(1, k);
   const int packs = packed_k<E>(k) / k_pack<E>;
-  with_constant<Tile>(tokens, [&](auto m) FDPP_INLINE_LAMBDA {
+  with_constant<most_tile>(tokens, [&](auto m) FDPP_INLINE_LAMBDA {
     constexpr int together = panels_for(m());
     int tail = int(ahead / together / pack_bytes);
     tail = tail < packs ? tail : packs;
@@ -148,14 +152,15 @@ FDPP_NOINLINE void stream(const E *weights, const activation_t<E> *packed,
 /// part of the inner dimension, all tiles over a part of the panels that stays
 /// in L1. Each tile fetches its fraction of the next part, so that memory works
 /// all the while.
-template <class E, int Tile>
+template <class E>
 FDPP_NOINLINE void product(const E *weights, const activation_t<E> *packed,
                            const ActivationLayout<E> &layout, Range tokens,
                            int panels, float *out) {
   constexpr int pack_elements = panel_rows * k_pack<E>;
   const int64_t panel = packed_elements<E>(1, layout.k);
   const int packs = packed_k<E>(layout.k) / k_pack<E>, cut = layout.cut();
-  const int count = (tokens.end - tokens.begin + Tile - 1) / Tile;
+  const int tile = layout.tile;
+  const int count = (tokens.end - tokens.begin + tile - 1) / tile;
   const int64_t stride = (pack_elements * sizeof(E) + count - 1) / count;
   for (int begin = 0; begin < packs; begin += cut) {
     int size = packs - begin < cut ? packs - begin : cut;
@@ -164,10 +169,10 @@ FDPP_NOINLINE void product(const E *weights, const activation_t<E> *packed,
     if (begin + size == packs)
       next = weights + panels * panel;
     Prefetch prefetch{(const char *)next, stride};
-    for (int first = tokens.begin; first < tokens.end; first += Tile) {
+    for (int first = tokens.begin; first < tokens.end; first += tile) {
       int left = tokens.end - first;
-      with_constant<Tile>(
-          left < Tile ? left : Tile, [&](auto m) FDPP_INLINE_LAMBDA {
+      with_constant<most_tile>(
+          left < tile ? left : tile, [&](auto m) FDPP_INLINE_LAMBDA {
             tiles<E, m()>(from, panel, packed + layout.offset(begin, first),
                           size, begin != 0, prefetch, panels,
                           out + int64_t(first - tokens.begin) * panels * lanes);
@@ -181,8 +186,8 @@ FDPP_NOINLINE void product(const E *weights, const activation_t<E> *packed,
 template <class Epilogue>
 FDPP_INLINE void run_epilogue(const Epilogue &epilogue, int unit, int units,
                               int row, int tokens, const float *out) {
-  constexpr ColumnSegment segment = segment_of<Epilogue>();
-  constexpr int per_unit = panels_per_unit(segment.partner);
+  const ColumnSegment segment = segment_of(epilogue);
+  constexpr int per_unit = panels_per_unit(Epilogue::partner);
   for (int u = 0; u < units; ++u) {
     UnitColumns at = unit_columns(segment, unit + u);
     const float *value = out + u * per_unit * tokens * lanes;
@@ -194,28 +199,27 @@ FDPP_INLINE void run_epilogue(const Epilogue &epilogue, int unit, int units,
 }
 
 /// Units [range) of one segment for at most a block of tokens. `weights` is the
-/// segment's first panel.
-template <class V, class E, class Epilogue>
+/// segment's first panel, `ahead` the bytes on their way to a lone tile.
+template <class E, class Epilogue>
 FDPP_INLINE void run_units(const E *weights, const activation_t<E> *packed,
-                           const ActivationLayout<E> &layout, Range tokens,
-                           Range range, const Epilogue &epilogue) {
+                           const ActivationLayout<E> &layout, int ahead,
+                           Range tokens, Range range,
+                           const Epilogue &epilogue) {
   constexpr int per_unit = panels_per_unit(Epilogue::partner);
   const int count = tokens.end - tokens.begin;
-  const bool alone = layout.tokens <= V::tokens;
+  const bool alone = layout.tokens <= layout.tile;
   const int panels = alone ? panels_for(count) : block_panels;
   const int group = panels > per_unit ? panels / per_unit : 1;
-  alignas(64) float out[out_values<V>];
+  alignas(64) float out[out_values];
   for (int unit = range.begin; unit < range.end; unit += group) {
     int units = range.end - unit < group ? range.end - unit : group;
     const E *from = weights + packed_elements<E>(unit * per_unit, layout.k);
     if (alone)
-      stream<E, V::tokens>(from, packed, layout.k, count, units * per_unit,
-                           V::prefetch, out);
+      stream<E>(from, packed, layout.k, count, units * per_unit, ahead, out);
     else
-      product<E, V::tokens>(from, packed, layout, tokens, units * per_unit,
-                            out);
-    for (int row = 0; row < count; row += V::tokens) {
-      int tile = count - row < V::tokens ? count - row : V::tokens;
+      product<E>(from, packed, layout, tokens, units * per_unit, out);
+    for (int row = 0; row < count; row += layout.tile) {
+      int tile = count - row < layout.tile ? count - row : layout.tile;
       run_epilogue(epilogue, unit, units, tokens.begin + row, tile,
                    out + int64_t(row) * units * per_unit * lanes);
     }
@@ -224,23 +228,23 @@ FDPP_INLINE void run_units(const E *weights, const activation_t<E> *packed,
 
 /// Packs the tokens: by each thread for itself if it is one token, else shared
 /// between them. Returns the packed activations.
-template <class V, class E, class Prologue>
+template <class E, class Prologue>
 FDPP_INLINE const activation_t<E> *
 prepare(Team &team, const ActivationLayout<E> &layout, const Prologue &rows,
         void *scratch) {
-  const int tokens = layout.tokens;
+  const int tokens = layout.tokens, tile = layout.tile;
   if (tokens == 1) {
     auto *mine = reinterpret_cast<activation_t<E> *>(
         static_cast<char *>(scratch) +
-        team.index * activation_bytes(Prologue::columns));
+        team.index * activation_bytes(rows.columns));
     pack_tile<E>(rows, layout, 0, 1, mine);
     return mine;
   }
   auto *packed = static_cast<activation_t<E> *>(scratch);
-  Range mine = team.share((tokens + V::tokens - 1) / V::tokens);
+  Range mine = team.share((tokens + tile - 1) / tile);
   for (int i = mine.begin; i < mine.end; ++i) {
-    int first = i * V::tokens;
-    int count = tokens - first < V::tokens ? tokens - first : V::tokens;
+    int first = i * tile;
+    int count = tokens - first < tile ? tokens - first : tile;
     pack_tile<E>(rows, layout, first, count, packed);
   }
   team.barrier();
@@ -251,12 +255,13 @@ prepare(Team &team, const ActivationLayout<E> &layout, const Prologue &rows,
 /// blocks of tokens, counted block by block: nine tenths of it fixed, so that a
 /// thread reads one stretch of the weights, the rest drawn by whoever is done
 /// first. Shares end inside a block where that makes them equal.
-template <class V, class Run>
-FDPP_INLINE void share_out(Team &team, int units, int tokens, Run run) {
+template <class Run>
+FDPP_INLINE void share_out(Team &team, int units, int tokens, int tile,
+                           Run run) {
   // Blocks of equal size, in whole tiles.
-  const int blocks = (tokens + block_tokens<V> - 1) / block_tokens<V>;
-  const int block =
-      (tokens + blocks * V::tokens - 1) / (blocks * V::tokens) * V::tokens;
+  const int most = block_tokens / tile * tile;
+  const int blocks = (tokens + most - 1) / most;
+  const int block = (tokens + blocks * tile - 1) / (blocks * tile) * tile;
   const int step = blocks == 1 ? stream_panels : block_panels;
   const int work = units * blocks, stolen = work / step / 10 * step;
   auto run_work = [&](Range range) {
@@ -277,29 +282,30 @@ FDPP_INLINE void share_out(Team &team, int units, int tokens, Run run) {
   }
 }
 
-/// The linear. `weights` holds the segments of the epilogues one after another;
-/// `scratch` is linear_scratch_bytes(tokens, K, threads) bytes, 64-aligned. An
-/// epilogue must not write to the rows that the prologue reads.
-template <class V, class E, class Prologue, class... Epilogues>
-void linear(Team &team, int tokens, const Prologue &rows, const E *weights,
-            void *scratch, const Epilogues &...epilogues) {
+/// The linear, by the variant `tiling`. `weights` holds the segments of the
+/// epilogues one after another; `scratch` is
+/// linear_scratch_bytes(tokens, K, threads) bytes, 64-aligned. An epilogue must
+/// not write to the rows that the prologue reads.
+template <class E, class Prologue, class... Epilogues>
+void linear_by(Tiling tiling, Team &team, int tokens, const Prologue &rows,
+               const E *weights, void *scratch, const Epilogues &...epilogues) {
   // A step may want no logits at all.
   if (tokens == 0)
     return;
-  constexpr int k = Prologue::columns;
-  constexpr int total = (0 + ... + segment_units(segment_of<Epilogues>()));
-  const ActivationLayout<E> layout{k, tokens, V::tokens};
-  const activation_t<E> *packed = prepare<V, E>(team, layout, rows, scratch);
-  share_out<V>(team, total, tokens, [&](Range units, Range block) {
+  const int k = rows.columns;
+  const int total = (0 + ... + segment_units(segment_of(epilogues)));
+  const ActivationLayout<E> layout{k, tokens, tiling.tokens};
+  const activation_t<E> *packed = prepare<E>(team, layout, rows, scratch);
+  share_out(team, total, tokens, layout.tile, [&](Range units, Range block) {
     const E *from = weights;
     auto run = [&](const auto &epilogue) FDPP_INLINE_LAMBDA {
-      using Epilogue = std::remove_cvref_t<decltype(epilogue)>;
-      constexpr ColumnSegment segment = segment_of<Epilogue>();
-      constexpr int count = segment_units(segment);
+      const ColumnSegment segment = segment_of(epilogue);
+      const int count = segment_units(segment);
       Range mine{units.begin > 0 ? units.begin : 0,
                  units.end < count ? units.end : count};
       if (!mine.empty())
-        run_units<V, E>(from, packed, layout, block, mine, epilogue);
+        run_units<E>(from, packed, layout, tiling.prefetch, block, mine,
+                     epilogue);
       units.begin -= count;
       units.end -= count;
       from += packed_elements<E>(segment_panels(segment), k);
@@ -307,6 +313,13 @@ void linear(Team &team, int tokens, const Prologue &rows, const E *weights,
     (run(epilogues), ...);
   });
   team.barrier();
+}
+
+/// The same by a variant that is a type.
+template <class V, class E, class Prologue, class... Epilogues>
+void linear(Team &team, int tokens, const Prologue &rows, const E *weights,
+            void *scratch, const Epilogues &...epilogues) {
+  linear_by(V::tiling, team, tokens, rows, weights, scratch, epilogues...);
 }
 
 } // namespace fdpp::cpu

@@ -11,12 +11,15 @@
 
 namespace fdpp::cpu {
 
-/// Calls body(k, count) for each group of up to 16 columns.
-template <int K, class Body> FDPP_INLINE void for_each_chunk(Body body) {
-  for (int k = 0; k + lanes <= K; k += lanes)
+/// Calls body(k, count) for each group of up to 16 of `columns`.
+template <class Body> FDPP_INLINE void for_each_chunk(int columns, Body body) {
+  for (int k = 0; k + lanes <= columns; k += lanes)
     body(k, lanes);
-  if constexpr (K % lanes != 0)
-    body(K / lanes * lanes, K % lanes);
+  if (columns % lanes != 0)
+    body(columns / lanes * lanes, columns % lanes);
+}
+template <int K, class Body> FDPP_INLINE void for_each_chunk(Body body) {
+  for_each_chunk(K, body);
 }
 
 // A prologue gives a row's statistics once and then its chunks in any order:
@@ -223,8 +226,9 @@ template <class E, class Prologue>
 FDPP_NOINLINE void pack_tile(const Prologue &rows,
                              const ActivationLayout<E> &layout, int first,
                              int tokens, activation_t<E> *packed) {
-  constexpr int k = Prologue::columns, most = 16;
-  constexpr int step = Activation<E>::k_step, words = chunk_words<E>;
+  const int k = rows.columns;
+  constexpr int most = 16, words = chunk_words<E>;
+  constexpr int step = Activation<E>::k_step;
   const int part = layout.cut() * k_pack<E>;
   typename Prologue::State states[most];
   alignas(64) uint32_t chunk[most * words] = {};
@@ -233,7 +237,7 @@ FDPP_NOINLINE void pack_tile(const Prologue &rows,
       tokens, [&](auto m) FDPP_INLINE_LAMBDA { put = interleave<m()>; });
   for (int m = 0; m < tokens; ++m)
     states[m] = rows.begin(first + m);
-  for_each_chunk<k>([&](int at, int count) FDPP_INLINE_LAMBDA {
+  for_each_chunk(k, [&](int at, int count) FDPP_INLINE_LAMBDA {
     for (int m = 0; m < tokens; ++m)
       chunk_bits<E>(rows.chunk(first + m, states[m], at, count),
                     chunk + m * words);

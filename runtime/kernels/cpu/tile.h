@@ -153,6 +153,10 @@ constexpr int panels_for(int tokens) {
 /// The tile of choice for many tokens.
 inline constexpr int widest_tile = fits(2, 12) ? 12 : fits(1, 6) ? 6 : 2;
 
+/// The most tokens of a linear's tile: beyond the tile of choice, those that
+/// stream the weights by for one panel at a time.
+inline constexpr int most_tile = fits(1, 16) ? 16 : widest_tile;
+
 /// Calls run(std::integral_constant<int, tokens>) for 1 <= tokens <= Most.
 template <int Most, class Run>
 FDPP_INLINE void with_constant(int tokens, Run run) {

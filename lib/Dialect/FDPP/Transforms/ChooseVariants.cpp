@@ -4,12 +4,14 @@
 
 #include "fdpp/Dialect/FDPP/IR/FDPP.h"
 #include "fdpp/Dialect/FDPP/Transforms/Passes.h"
+#include "fdpp/Tuning/TuningTable.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/Remarks.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Format.h"
 
 namespace mlir::fdpp {
@@ -28,11 +30,19 @@ struct Choice {
   int64_t limit;
 };
 
+/// The variants of a linear, and who chose them.
+struct Choices {
+  SmallVector<Choice> ranges;
+  std::string source;
+};
+
 struct ChooseVariantsPass
     : public mlir::fdpp::impl::FDPPChooseVariantsBase<ChooseVariantsPass> {
   using Base::Base;
 
   void runOnOperation() override {
+    if (!tuning.empty() && failed(readTable()))
+      return signalPassFailure();
     SmallVector<FusedLinearOp> linears;
     getOperation().walk([&](FusedLinearOp op) {
       if (!op.getVariant())
@@ -40,6 +50,25 @@ struct ChooseVariantsPass
     });
     for (FusedLinearOp op : linears)
       dispatch(op);
+  }
+
+  /// Reads the table and finds out whether it applies.
+  LogicalResult readTable() {
+    llvm::Expected<TuningTable> read = TuningTable::read(tuning);
+    if (!read)
+      return emitError(UnknownLoc::get(&getContext()),
+                       llvm::toString(read.takeError()));
+    SmallVector<StringRef> words;
+    StringRef(features).split(words, ',', -1, /*KeepEmpty=*/false);
+    TuningTarget target{device, kernels, {words.begin(), words.end()}};
+    noTable = read->whyForeign(target);
+    table = std::move(*read);
+    if (!noTable.empty())
+      remark::missed(
+          getOperation().getLoc(),
+          remark::RemarkOpts::name("choose-variants").category("variants"))
+          << "the tuning table is not used: " + noTable;
+    return success();
   }
 
   /// M at which the arithmetic takes as long as reading the weights: each
@@ -53,27 +82,71 @@ struct ChooseVariantsPass
   /// Bytes of weights that a lone register tile keeps on their way.
   static constexpr int64_t kInFlight = 4096;
 
-  /// Variants for M in [1, most], by increasing limit. What fits one register
-  /// tile streams the weights whatever the roofline says; with more tiles the
-  /// kernel spreads the fetching over them.
-  SmallVector<Choice> choose(FusedLinearOp op, int64_t most) const {
-    auto make = [&](VariantKind kind, int64_t tokens, int64_t prefetch) {
-      return VariantAttr::get(op.getContext(), kind, 1, tokens, prefetch);
-    };
+  VariantAttr variant(VariantKind kind, int64_t tokens, int64_t prefetch) {
+    return VariantAttr::get(&getContext(), kind, 1, tokens, prefetch);
+  }
+
+  /// What fits one register tile streams the weights whatever the roofline
+  /// says; with more tiles the kernel spreads the fetching over them.
+  Choices chooseByRoofline(FusedLinearOp op) {
+    std::string source;
+    llvm::raw_string_ostream(source)
+        << "roofline, ridge at M = " << ridge(op) << " from "
+        << llvm::format("%g", double(flops)) << " GFLOP/s and "
+        << llvm::format("%g", double(bandwidth)) << " GB/s";
     int64_t flat = std::max<int64_t>(tileTokens, ridge(op));
-    SmallVector<Choice> choices{{make(VariantKind::Gemv, 1, kInFlight), 1}};
-    if (most > 1)
-      choices.push_back({make(VariantKind::Flat, tileTokens, kInFlight), flat});
-    if (most > flat)
-      choices.push_back({make(VariantKind::Large, tileTokens, 0), 0});
-    choices.back().limit = 0;
+    return {{{variant(VariantKind::Gemv, 1, kInFlight), 1},
+             {variant(VariantKind::Flat, tileTokens, kInFlight), flat},
+             {variant(VariantKind::Large, tileTokens, 0), 0}},
+            source};
+  }
+
+  /// What the table says; no ranges where it does not know the shape.
+  Choices chooseByTable(ShapedType weight) {
+    Choices choices;
+    std::string dtype;
+    llvm::raw_string_ostream(dtype) << weight.getElementType();
+    const TunedShape *shape =
+        table->find(weight.getDimSize(0), weight.getDimSize(1), dtype);
+    if (!shape)
+      return choices;
+    for (const TunedRange &range : shape->ranges)
+      choices.ranges.push_back({variant(*symbolizeVariantKind(range.kind),
+                                        range.tokens, range.prefetch),
+                                range.to});
+    choices.source = "measured, table " + table->getName().str();
+    return choices;
+  }
+
+  /// Variants for M in [1, most], by increasing limit.
+  Choices choose(FusedLinearOp op, int64_t most) {
+    Choices choices;
+    if (table && noTable.empty())
+      choices = chooseByTable(cast<ShapedType>(op.getWeight().getType()));
+    if (choices.ranges.empty()) {
+      choices = chooseByRoofline(op);
+      if (!noTable.empty())
+        choices.source += "; " + noTable;
+      else if (table)
+        choices.source +=
+            "; table " + table->getName().str() + " has no such shape";
+    }
+    SmallVector<Choice> &ranges = choices.ranges;
+    ranges.erase(std::next(llvm::find_if(ranges,
+                                         [&](const Choice &choice) {
+                                           return choice.limit == 0 ||
+                                                  choice.limit >= most;
+                                         })),
+                 ranges.end());
+    ranges.back().limit = 0;
     return choices;
   }
 
   void dispatch(FusedLinearOp op) {
     int64_t most = mostRows(op);
-    SmallVector<Choice> choices = choose(op, most);
-    report(op, choices);
+    Choices chosen = choose(op, most);
+    report(op, chosen);
+    ArrayRef<Choice> choices = chosen.ranges;
     SmallVector<int64_t> limits;
     for (const Choice &choice : choices)
       if (choice.limit != 0)
@@ -112,25 +185,29 @@ struct ChooseVariantsPass
     return INT64_MAX;
   }
 
-  void report(FusedLinearOp op, ArrayRef<Choice> choices) const {
+  static void report(FusedLinearOp op, const Choices &choices) {
     auto type = cast<ShapedType>(op.getWeight().getType());
     std::string text;
     llvm::raw_string_ostream os(text);
     os << type.getDimSize(0) << "x" << type.getDimSize(1) << " "
        << type.getElementType() << ": ";
-    for (const Choice &choice : choices) {
-      os << stringifyVariantKind(choice.variant.getKind());
+    for (const Choice &choice : choices.ranges) {
+      os << stringifyVariantKind(choice.variant.getKind()) << "<"
+         << choice.variant.getTokens() << ", " << choice.variant.getPrefetch()
+         << ">";
       if (choice.limit != 0)
         os << " to M = " << choice.limit << ", ";
     }
-    os << "; roofline, ridge at M = " << ridge(op) << " from "
-       << llvm::format("%g", double(flops)) << " GFLOP/s and "
-       << llvm::format("%g", double(bandwidth)) << " GB/s";
+    os << "; " << choices.source;
     remark::analysis(
         op.getLoc(),
         remark::RemarkOpts::name("choose-variants").category("variants"))
         << text;
   }
+
+  std::optional<TuningTable> table;
+  /// Why the table does not apply, if it does not.
+  std::string noTable;
 };
 
 } // namespace

@@ -2,7 +2,7 @@
 // RUN: fdpp-opt %s --fdpp-choose-variants="bandwidth-gbs=40 gflops=400" --remarks-filter-analyse="variants" --remark-policy=all --remark-format=emitRemark 2>&1 >/dev/null | FileCheck %s --check-prefix=REMARK
 
 // The ridge of an f32 weight: 400 * 4 / (2 * 40) = 20 tokens.
-// REMARK: 16x8 f32: gemv to M = 1, flat to M = 20, large; roofline, ridge at M = 20 from 400 GFLOP/s and 40 GB/s
+// REMARK: 16x8 f32: gemv<1, 4096> to M = 1, flat<6, 4096> to M = 20, large<6, 0>; roofline, ridge at M = 20 from 400 GFLOP/s and 40 GB/s
 
 fdpp.weight @w [#fdpp.seeded<1>] : tensor<16x8xf32>
 

@@ -192,7 +192,11 @@ def FDPPChooseVariants : Pass<"fdpp-choose-variants", "::mlir::ModuleOp"> {
     where a linear's arithmetic takes as long as reading its weights, a variant
     that streams weights; above, one that keeps tokens in registers. A range that
     the entry cannot reach (its T has a smaller `fdpp.max`) is left out. The
-    remark names the shape, the ridge and the limits.
+    remark names the shape, the ranges with tile and prefetch, and who chose.
+
+    With `tuning`, a table that fdpp-tune measured (docs/tuning.md) decides for
+    the shapes that it has, if it applies to the target; a remark says where it
+    does not and the roofline decided.
   }];
   let options = [
     Option<"bandwidth", "bandwidth-gbs", "double", "40.0",
@@ -201,6 +205,14 @@ def FDPPChooseVariants : Pass<"fdpp-choose-variants", "::mlir::ModuleOp"> {
            "Multiply-add rate of the target in GFLOP/s">,
     Option<"tileTokens", "tile-tokens", "int64_t", "6",
            "Tokens the widest register tile holds">,
+    Option<"tuning", "tuning", "std::string", "", "A tuning table's path">,
+    Option<"device", "device", "std::string", "",
+           "The target's CPU as VENDOR-FAMILY-MODEL; empty: not known">,
+    Option<"kernels", "kernels", "std::string", "",
+           "The target's kernels: portable, avx2, avx512 or avx512bf16; empty: "
+           "not known">,
+    Option<"features", "features", "std::string", "",
+           "CPU features that the target's code may use, separated by commas">,
   ];
   let dependentDialects = ["::mlir::memref::MemRefDialect"];
 }

@@ -1,0 +1,16 @@
+// What is wrong with a table is said in one line.
+//
+// RUN: not fdpp-opt %s --fdpp-choose-variants="tuning=%t-none.json" 2>&1 | FileCheck %s --check-prefix=NONE
+// NONE: error: {{.*}}-none.json: cannot read the tuning table (No such file or directory)
+// RUN: echo '{"magic": "fdpp-tun' > %t-cut.json
+// RUN: not fdpp-opt %s --fdpp-choose-variants="tuning=%t-cut.json" 2>&1 | FileCheck %s --check-prefix=CUT
+// CUT: error: {{.*}}-cut.json: no tuning table: not json ({{.*}}); give a file that fdpp-tune wrote
+// RUN: echo '{"magic": "fdpp-engine"}' > %t-other.json
+// RUN: not fdpp-opt %s --fdpp-choose-variants="tuning=%t-other.json" 2>&1 | FileCheck %s --check-prefix=OTHER
+// OTHER: error: {{.*}}-other.json: no tuning table: 'magic' is not "fdpp-tuning"; give a file that fdpp-tune wrote
+// RUN: sed 's/"format": 1/"format": 0/' %S/Inputs/tuning.json > %t-old.json
+// RUN: not fdpp-opt %s --fdpp-choose-variants="tuning=%t-old.json" 2>&1 | FileCheck %s --check-prefix=OLD
+// OLD: error: {{.*}}-old.json: tuning table of format 0, this version reads 1; run fdpp-tune again
+// RUN: sed 's/"tokens": 5/"tokens": 7/' %S/Inputs/tuning.json > %t-tile.json
+// RUN: not fdpp-opt %s --fdpp-choose-variants="tuning=%t-tile.json" 2>&1 | FileCheck %s --check-prefix=TILE
+// TILE: error: {{.*}}-tile.json: damaged tuning table: 'shapes[0].ranges[1].tokens' must be an integer from 1 to 6; run fdpp-tune again
