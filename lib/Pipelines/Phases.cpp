@@ -103,6 +103,8 @@ static void addRecognisedPasses(OpPassManager &passes) {
   passes.addPass(onnx::createONNXInlineFunctions());
   OpPassManager &graph = passes.nest<func::FuncOp>();
   graph.addPass(onnx::createONNXFoldConstants());
+  // What a graph computes twice is one value to the passes that follow.
+  graph.addPass(createCSEPass());
   graph.addPass(onnx::createONNXLiftShapes());
   graph.addPass(onnx::createONNXLiftMasks());
   passes.addPass(onnx::createONNXRecognise());

@@ -201,7 +201,7 @@ Element Elements::readCast(Operator op, ArrayRef<AffineExpr> at) {
   // An argument's own number is not its truth; only booleans are 0 and 1.
   if (in.truth && !in.floats && from.isInteger(1) && isa<FloatType>(to))
     return {nullptr, in.truth, std::pair(1.0, 0.0)};
-  if (in.integer && isa<IntegerType>(to))
+  if (in.integer && keepsExtents(op))
     return in;
   return {};
 }

@@ -59,6 +59,96 @@ static std::optional<Tensor> staticShape(Operator op) {
   return Tensor::ints({to - from}, dims.vec());
 }
 
+/// `known` with what `inferred` knows besides.
+static Type refined(Type known, Type inferred) {
+  auto one = dyn_cast_or_null<RankedTensorType>(known);
+  auto two = dyn_cast_or_null<RankedTensorType>(inferred);
+  if (!two || cast<TensorType>(known).getElementType() != two.getElementType())
+    return known;
+  if (!one)
+    return two;
+  if (one.getRank() != two.getRank())
+    return known;
+  SmallVector<int64_t> shape(one.getShape());
+  for (auto [extent, other] : llvm::zip(shape, two.getShape()))
+    extent = ShapedType::isDynamic(extent) ? other : extent;
+  return one.clone(shape);
+}
+
+/// The types of an op whose operands have become constants or better known.
+static LogicalResult refineTypes(Operator op) {
+  SmallVector<Type> types;
+  if (failed(inferTypes(op, types, [&] { return op->emitOpError(); })))
+    return failure();
+  for (auto [result, inferred] : llvm::zip_equal(op->getResults(), types))
+    result.setType(refined(result.getType(), inferred));
+  return success();
+}
+
+static Operator producerCalled(Value value, StringRef name) {
+  auto op = value.getDefiningOp<Operator>();
+  return op && op.getSchema().name == name && op.getSchema().domain.empty()
+             ? op
+             : Operator();
+}
+
+static Type elementTypeOf(Value value) {
+  return cast<TensorType>(value.getType()).getElementType();
+}
+
+/// Whether every number of one type is a number of another.
+static bool holdsAll(Type wide, Type narrow) {
+  if (narrow.isInteger(1))
+    return isa<FloatType>(wide) || isa<IntegerType>(wide);
+  auto from = dyn_cast<FloatType>(narrow), to = dyn_cast<FloatType>(wide);
+  if (from && to)
+    return from == to ||
+           (from.getWidth() < to.getWidth() && from.getWidth() >= 16);
+  auto less = dyn_cast<IntegerType>(narrow), more = dyn_cast<IntegerType>(wide);
+  return less && more && less.getWidth() <= more.getWidth() &&
+         less.getSignedness() == more.getSignedness();
+}
+
+/// What a cast of a cast begins with, if the first one loses nothing.
+static Value behindWiderCast(Operator op) {
+  Operator inner = producerCalled(op.inputAt(0), "Cast");
+  if (!inner)
+    return {};
+  Value in = inner.inputAt(0);
+  return holdsAll(elementTypeOf(inner.outputAt(0)), elementTypeOf(in))
+             ? in
+             : Value();
+}
+
+/// The permutation of a Transpose; empty where the rank is not known.
+static SmallVector<int64_t> permutationOf(Operator op) {
+  if (auto perm = op->getAttrOfType<DenseI64ArrayAttr>("perm"))
+    return SmallVector<int64_t>(perm.asArrayRef());
+  auto type = dyn_cast<RankedTensorType>(op.inputAt(0).getType());
+  return type ? llvm::to_vector(llvm::reverse(llvm::seq(type.getRank())))
+              : SmallVector<int64_t>();
+}
+
+/// Makes one of two casts, or of two transposes, behind each other.
+static void joinWithProducer(Operator op) {
+  StringRef name = op.getSchema().name;
+  if (name == "Cast")
+    if (Value in = behindWiderCast(op))
+      op->setOperand(0, in);
+  Operator inner = name == "Transpose"
+                       ? producerCalled(op.inputAt(0), "Transpose")
+                       : Operator();
+  SmallVector<int64_t> outer, first, both;
+  if (inner)
+    outer = permutationOf(op), first = permutationOf(inner);
+  if (outer.empty() || outer.size() != first.size())
+    return;
+  for (int64_t d : outer)
+    both.push_back(first[d]);
+  op->setAttr("perm", DenseI64ArrayAttr::get(op->getContext(), both));
+  op->setOperand(0, inner.inputAt(0));
+}
+
 /// The operand that `op` hands through unchanged, null if there is none.
 static Value forwarded(Operator op) {
   StringRef name = op.getSchema().name;
@@ -67,10 +157,17 @@ static Value forwarded(Operator op) {
     return {};
   if (name == "Identity")
     return in;
+  if (name == "Transpose") {
+    SmallVector<int64_t> perm = permutationOf(op);
+    return llvm::equal(perm, llvm::seq<int64_t>(perm.size())) && !perm.empty()
+               ? in
+               : Value();
+  }
+  if ((name == "Cast" || name == "CastLike") &&
+      elementTypeOf(in) == elementTypeOf(op->getResult(0)))
+    return in;
   auto type = dyn_cast<RankedTensorType>(in.getType());
   bool sameType = type && in.getType() == op->getResult(0).getType();
-  if (sameType && (name == "Cast" || name == "CastLike"))
-    return in;
   if (sameType && type.hasStaticShape() &&
       (name == "Reshape" || name == "Expand"))
     return in;
@@ -89,6 +186,7 @@ struct FoldConstantsPass : impl::ONNXFoldConstantsBase<FoldConstantsPass> {
         if (failed(fold(onnxOp)))
           return signalPassFailure();
     eraseDeadOps(getOperation());
+    adaptSignature();
     if (evaluated + forwards > 0)
       remark::passed(getOperation().getLoc(), options())
           << remark::add("constants and operations without effect folded")
@@ -100,7 +198,18 @@ struct FoldConstantsPass : impl::ONNXFoldConstantsBase<FoldConstantsPass> {
     return recognition("fold-constants", getOperation());
   }
 
+  /// A result may be better known than its declaration.
+  void adaptSignature() {
+    func::FuncOp func = getOperation();
+    auto results = func.getBody().front().getTerminator()->getOperandTypes();
+    func.setFunctionType(
+        FunctionType::get(&getContext(), func.getArgumentTypes(), results));
+  }
+
   LogicalResult fold(Operator op) {
+    joinWithProducer(op);
+    if (failed(refineTypes(op)))
+      return failure();
     if (Value value = forwarded(op)) {
       op->getResult(0).replaceAllUsesWith(value);
       ++forwards;

@@ -97,6 +97,9 @@ bool matchRotary(Operator op, Recogniser &r) {
   int64_t heads = intAttr(op, "num_heads", 0);
   if (op.inputAt(3))
     return r.refuse(op, "its tables are read through position_ids");
+  int64_t interleaved = intAttr(op, "interleaved", 0);
+  if (interleaved != 0 && interleaved != 1)
+    return r.refuse(op, "its attribute interleaved is neither 0 nor 1");
   if (!type || type.getRank() != 3 || heads <= 0 ||
       type.getShape().back() % heads || !rowType(op.inputAt(1)))
     return r.refuse(op, "it is not over [batch, sequence, heads * size] with a "
@@ -113,7 +116,7 @@ bool matchRotary(Operator op, Recogniser &r) {
   auto rope =
       RopeOp::create(r.builder, op->getLoc(), TypeRange(type), op.inputAt(0),
                      table.getResult(0), table.getResult(1), headDim,
-                     intAttr(op, "interleaved", 0) != 0, ValueRange());
+                     interleaved != 0, ValueRange());
   op->replaceAllUsesWith(rope);
   return true;
 }
@@ -126,10 +129,11 @@ bool matchRotary(Operator op, Recogniser &r) {
 static std::optional<std::pair<MaskAttr, Value>> maskOf(Operator op,
                                                         bool hasPast) {
   MLIRContext *context = op->getContext();
-  bool causal = intAttr(op, "is_causal", 0);
-  // The triangle of is_causal stands in the upper left corner: behind a cache
-  // it is not the causal mask.
-  if (op.inputAt(6) || (causal && hasPast))
+  int64_t causal = intAttr(op, "is_causal", 0);
+  // Of other numbers than 0 and 1 the specification says nothing. The triangle
+  // of is_causal stands in the upper left corner: behind a cache it is not the
+  // causal mask.
+  if (op.inputAt(6) || (causal != 0 && (causal != 1 || hasPast)))
     return std::nullopt;
   if (!op.inputAt(3))
     return std::pair(MaskAttr::get(context, causal, 0, false), Value());

@@ -401,6 +401,12 @@ SymbolicShapes::sliceElements(Operator op) {
   return Exprs(data->begin() + start, data->begin() + std::max(start, end));
 }
 
+bool keepsExtents(Operator cast) {
+  auto type = llvm::cast<TensorType>(cast.outputAt(0).getType());
+  auto element = dyn_cast<IntegerType>(type.getElementType());
+  return element && element.getWidth() >= 32 && !element.isUnsigned();
+}
+
 std::optional<SymbolicShapes::Exprs>
 SymbolicShapes::inferElements(Operator op) {
   auto type = dyn_cast<RankedTensorType>(op->getResult(0).getType());
@@ -433,7 +439,7 @@ SymbolicShapes::inferElements(Operator op) {
   } else if (name == "Slice") {
     result = sliceElements(op);
   } else if (name == "Squeeze" || name == "Unsqueeze" || name == "Reshape" ||
-             name == "Identity" || name == "Cast") {
+             name == "Identity" || (name == "Cast" && keepsExtents(op))) {
     result = elementsOf(op.inputAt(0));
   } else if (name == "Add" || name == "Sub" || name == "Mul" || name == "Div") {
     result = arithmetic(op);

@@ -10,6 +10,10 @@
 
 namespace mlir::fdpp::onnx {
 
+/// Whether a cast leaves every extent what it is: to integers of a width that
+/// holds them.
+bool keepsExtents(Operator cast);
+
 /// The dynamic extents of a function's arguments as symbols, and the extents
 /// of every value, and elements of small integer tensors, as expressions in
 /// them. Extents that the model gives the same name are one symbol.

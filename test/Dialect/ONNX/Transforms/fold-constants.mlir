@@ -83,3 +83,49 @@ func.func @wrong() -> tensor<i64> {
   %g = onnx.Gather(%a, %i) : (tensor<2xi64>, tensor<i64>) -> tensor<i64>
   return %g : tensor<i64>
 }
+
+// -----
+
+// To a wider type and back, or on to a third one; not to a narrower one.
+// CHECK-LABEL: func.func @casts
+// CHECK-SAME: (%[[X:.*]]: tensor<?x3xf32>, %[[B:.*]]: tensor<?xi1>)
+// CHECK-DAG: %[[I:.*]] = onnx.Cast(%[[B]]) {to = 1 : i64} : (tensor<?xi1>) -> tensor<?xf32>
+// CHECK-DAG: %[[H:.*]] = onnx.Cast(%[[X]]) {to = 10 : i64} : (tensor<?x3xf32>) -> tensor<?x3xf16>
+// CHECK-DAG: %[[N:.*]] = onnx.Cast(%[[H]]) {to = 1 : i64} : (tensor<?x3xf16>) -> tensor<?x3xf32>
+// CHECK: return %[[X]], %[[I]], %[[N]]
+func.func @casts(%x: tensor<?x3xf32>, %b: tensor<?xi1>) -> (tensor<?x3xf32>, tensor<?xf32>, tensor<?x3xf32>) {
+  %0 = onnx.Cast(%x) {to = 11 : i64} : (tensor<?x3xf32>) -> tensor<?x3xf64>
+  %1 = onnx.Cast(%0) {to = 1 : i64} : (tensor<?x3xf64>) -> tensor<?x3xf32>
+  %2 = onnx.Cast(%b) {to = 7 : i64} : (tensor<?xi1>) -> tensor<?xi64>
+  %3 = onnx.Cast(%2) {to = 1 : i64} : (tensor<?xi64>) -> tensor<?xf32>
+  %4 = onnx.Cast(%x) {to = 10 : i64} : (tensor<?x3xf32>) -> tensor<?x3xf16>
+  %5 = onnx.Cast(%4) {to = 1 : i64} : (tensor<?x3xf16>) -> tensor<?x3xf32>
+  return %1, %3, %5 : tensor<?x3xf32>, tensor<?xf32>, tensor<?x3xf32>
+}
+
+// -----
+
+// CHECK-LABEL: func.func @transposes
+// CHECK-SAME: (%[[X:.*]]: tensor<?x3x4xf32>)
+// CHECK: %[[T:.*]] = onnx.Transpose(%[[X]]) {perm = array<i64: 0, 2, 1>} : (tensor<?x3x4xf32>) -> tensor<?x4x3xf32>
+// CHECK: return %[[X]], %[[T]]
+func.func @transposes(%x: tensor<?x3x4xf32>) -> (tensor<?x3x4xf32>, tensor<?x4x3xf32>) {
+  %0 = onnx.Transpose(%x) {perm = array<i64: 1, 2, 0>} : (tensor<?x3x4xf32>) -> tensor<3x4x?xf32>
+  %1 = onnx.Transpose(%0) {perm = array<i64: 2, 0, 1>} : (tensor<3x4x?xf32>) -> tensor<?x3x4xf32>
+  %2 = onnx.Transpose(%0) : (tensor<3x4x?xf32>) -> tensor<?x4x3xf32>
+  return %1, %2 : tensor<?x3x4xf32>, tensor<?x4x3xf32>
+}
+
+// -----
+
+// Constants behind an Identity are constants, and tell the shapes behind them.
+// CHECK-LABEL: func.func @refined
+// CHECK-SAME: -> tensor<1x?xi64>
+// CHECK: %[[U:.*]] = onnx.Unsqueeze(%arg0, %{{.*}}) : (tensor<?xi64>, tensor<1xi64>) -> tensor<1x?xi64>
+// CHECK: return %[[U]] : tensor<1x?xi64>
+func.func @refined(%x: tensor<?xi64>) -> tensor<*xi64> {
+  %c = onnx.Constant dense<0> : tensor<1xi64>
+  %axes = onnx.Identity(%c) : (tensor<1xi64>) -> tensor<?xi64>
+  %0 = onnx.Unsqueeze(%x, %axes) : (tensor<?xi64>, tensor<?xi64>) -> tensor<*xi64>
+  return %0 : tensor<*xi64>
+}

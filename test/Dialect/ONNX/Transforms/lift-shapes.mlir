@@ -52,3 +52,17 @@ func.func @computed(%x: tensor<?x?x8xf32>, %w: tensor<8x12xf32>) -> tensor<?x?x3
   %r = onnx.Reshape(%y, %to) : (tensor<?x?x12xf32>, tensor<4xi64>) -> tensor<?x?x3x4xf32>
   return %r : tensor<?x?x3x4xf32>
 }
+
+// -----
+
+// A cast to a type that does not hold every extent is not the extent.
+// CHECK-LABEL: func.func @narrowed
+// CHECK: %[[B:.*]] = onnx.Cast(%{{.*}}) {to = 9 : i64}
+// CHECK: %[[I:.*]] = onnx.Cast(%[[B]])
+// CHECK: return %[[I]]
+func.func @narrowed(%a: tensor<?xf32>) -> tensor<1xi64> {
+  %0 = onnx.Shape(%a) : (tensor<?xf32>) -> tensor<1xi64>
+  %1 = onnx.Cast(%0) {to = 9 : i64} : (tensor<1xi64>) -> tensor<1xi1>
+  %2 = onnx.Cast(%1) {to = 7 : i64} : (tensor<1xi1>) -> tensor<1xi64>
+  return %2 : tensor<1xi64>
+}

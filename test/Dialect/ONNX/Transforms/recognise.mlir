@@ -160,3 +160,19 @@ func.func @main(%ids: tensor<?x?xi64>) -> tensor<?x?x8xf32> {
   %a = onnx.Relu(%x) : (tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
   return %a : tensor<?x?x8xf32>
 }
+
+// -----
+
+// Of interleaved the specification knows 0 and 1; onnxruntime takes -1 for 0.
+// expected-error @below {{8 operations of the graph are not recognised as parts of a Llama model: onnx.Cast at '?'; onnx.Constant at '?', '?'; onnx.Cos at '?'; onnx.Mul at '?'; onnx.RotaryEmbedding at '?'; onnx.Sin at '?'; onnx.Unsqueeze at '?'}}
+func.func @main(%x: tensor<?x?x8xf32>, %p: tensor<?x?xi64>) -> tensor<?x?x8xf32> {
+  %f = onnx.Constant dense<[1.0, 0.5]> : tensor<2xf32>
+  %a = onnx.Constant dense<2> : tensor<1xi64>
+  %pf = onnx.Cast(%p) {to = 1 : i64} : (tensor<?x?xi64>) -> tensor<?x?xf32>
+  %p1 = onnx.Unsqueeze(%pf, %a) : (tensor<?x?xf32>, tensor<1xi64>) -> tensor<?x?x1xf32>
+  %angles = onnx.Mul(%p1, %f) : (tensor<?x?x1xf32>, tensor<2xf32>) -> tensor<?x?x2xf32>
+  %cos = onnx.Cos(%angles) : (tensor<?x?x2xf32>) -> tensor<?x?x2xf32>
+  %sin = onnx.Sin(%angles) : (tensor<?x?x2xf32>) -> tensor<?x?x2xf32>
+  %q = onnx.RotaryEmbedding(%x, %cos, %sin) {interleaved = -1 : i64, num_heads = 2 : i64} : (tensor<?x?x8xf32>, tensor<?x?x2xf32>, tensor<?x?x2xf32>) -> tensor<?x?x8xf32>
+  return %q : tensor<?x?x8xf32>
+}

@@ -26,8 +26,9 @@ def ONNXFoldConstants
   let description = [{
     Replaces ops whose operands are all constants by their value, if it takes at
     most `max-bytes`, and Shape of a static shape by a constant. Identity, and
-    casts and reshapes to the type a value already has, vanish. Ops without
-    users are erased.
+    casts and reshapes to the type a value already has, vanish, also as casts to
+    a wider type and back, or as transposes that undo each other. Types learn
+    what constants tell about shapes. Ops without users are erased.
 
     ```mlir
     %a = onnx.Constant dense<2> : tensor<i64>
