@@ -222,7 +222,8 @@ Element Elements::readMoved(Operator op, ArrayRef<AffineExpr> at) {
   if (name == "Range") {
     const auto &start = shapes.elementsOf(op.inputAt(0));
     auto delta = constantInts(op.inputAt(2));
-    if (!start || !delta)
+    // Of a length that nobody knows, an element may stand for all others.
+    if (!start || !delta || !shapes.elementsOf(op.inputAt(1)))
       return {};
     return {start->front() + at[0] * delta->front(), nullptr, std::nullopt};
   }
