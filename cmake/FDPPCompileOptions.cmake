@@ -8,6 +8,9 @@ if(FDPP_SANITIZE)
                       -fno-sanitize-recover=all -g1)
   add_link_options(-fsanitize=${FDPP_SANITIZE_LIST})
 endif()
+if(FDPP_FUZZ) # the edges that libFuzzer looks at; other programs run as before
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
 
 # fdpp_add_gtest(NAME SOURCES... LIBS ... [RUNTIME])
 # A GoogleTest program, registered with ctest as one test. RUNTIME puts it

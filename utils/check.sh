@@ -18,7 +18,7 @@ step "C++ and lit tests"
 ctest --test-dir build/release --output-on-failure
 
 step "Python and end-to-end tests"
-FDPP_BUILD_DIR=$PWD/build/release .venv/bin/python -m pytest test/python test/e2e test/mutation
+FDPP_BUILD_DIR=$PWD/build/release .venv/bin/python -m pytest test/python test/e2e test/install test/mutation
 
 # A build of the runtime with a sanitizer, its tests, and compiled engines in it.
 #   sanitized PRESET SANITIZER [ADDITIONAL TARGETS]
@@ -37,6 +37,9 @@ sanitized() {
 
 step "runtime and importer under AddressSanitizer and UBSan"
 sanitized asan address,undefined fdpp-import-only
+
+step "fuzzers"
+utils/fuzz.sh 60
 
 step "runtime under ThreadSanitizer"
 sanitized tsan thread

@@ -51,9 +51,8 @@ static llvm::Expected<std::string> findHeaders(StringRef executable) {
   }
   SmallString<256> installed(path::parent_path(path::parent_path(executable)));
   path::append(installed, "share", "fdpp");
-  for (StringRef folder : {StringRef(installed), StringRef(FDPP_RUNTIME_DIR)})
-    if (holdsHeaders(folder))
-      return folder.str();
+  if (holdsHeaders(installed))
+    return installed.str().str();
   return createStringError("no kernel headers in " + installed +
                            "; install fdpp again or set FDPP_INCLUDE_DIR");
 }

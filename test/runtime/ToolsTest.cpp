@@ -324,7 +324,7 @@ TEST_F(ToolsTest, BenchWritesEveryFormat) {
 }
 
 TEST_F(ToolsTest, TheExampleOfTheDocumentationRuns) {
-  std::string example = slurp(FDPP_SOURCE_DIR "/test/consumers/generate.c");
+  std::string example = slurp(FDPP_SOURCE_DIR "/test/consumers/c/generate.c");
   EXPECT_THAT(slurp(FDPP_SOURCE_DIR "/docs/c-api.md"),
               HasSubstr("```c\n" + example + "```\n"));
   refused(call(FDPP_EXAMPLE, dir() + " hello"), "no tokenizer");

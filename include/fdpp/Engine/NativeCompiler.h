@@ -15,8 +15,8 @@ class NativeCompiler {
 public:
   /// `cxx` names the compiler (--cxx); empty means $FDPP_CXX, else clang++-22,
   /// else clang++. `executable` is this program's path: the headers are looked
-  /// for in $FDPP_INCLUDE_DIR, then beside the program, then in the sources it
-  /// was built from.
+  /// for in $FDPP_INCLUDE_DIR, then in ../share/fdpp beside the program's own
+  /// folder; a build tree has a link there.
   static llvm::Expected<NativeCompiler> find(llvm::StringRef cxx,
                                              llvm::StringRef executable);
 

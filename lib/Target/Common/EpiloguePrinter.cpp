@@ -157,7 +157,8 @@ private:
     for (int64_t i = shape.size() - 1; i >= 0; --i) {
       Expr index = scaled(expression(load.getIndices()[i]), stride);
       offset = binary(index, "+", offset);
-      stride *= shape[i];
+      if (i > 0) // the outermost extent may be unknown and is not needed
+        stride *= shape[i];
     }
     if (!isVector(load.getResult()))
       return {base + "[" + offset.text + "]"};
