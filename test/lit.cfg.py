@@ -30,7 +30,7 @@ if not os.path.isdir(bin_dir):
     lit_config.fatal(f"no built tools in {bin_dir}: build, or set FDPP_BUILD_DIR")
 config.test_exec_root = os.path.join(build, "test", "lit")
 
-for tool in ("fdpp-opt", "fdpp-translate", "fdpp-compile"):
+for tool in ("fdpp-opt", "fdpp-translate", "fdpp-compile", "fdpp-reduce"):
     path = os.path.join(bin_dir, tool)
     if os.path.exists(path):
         config.available_features.add(tool)

@@ -76,9 +76,7 @@ DialectRegistry allDialects() {
 Compilation::Compilation(const CompileOptions &options, raw_ostream &out,
                          StageListener listener)
     : options(options), phases(options.phases), out(out), listener(listener),
-      context(allDialects(), single()) {
-  collectDecisions(context, decisions);
-}
+      context(allDialects(), single()) {}
 
 //===----------------------------------------------------------------------===//
 // Before the model is read.
@@ -228,6 +226,8 @@ void Compilation::setAttributes() {
 
 llvm::Error Compilation::load() {
   listener("reading the model", 0, 0);
+  if (llvm::Error error = collectDecisions(context, decisions, options.remarks))
+    return error;
   llvm::Expected<OwningOpRef<ModuleOp>> loaded =
       loadModel(options.model, context);
   if (!loaded)
@@ -336,8 +336,9 @@ llvm::Expected<CompileResult> Compilation::run() {
   if (options.emit == Phase::Engine) {
     if (llvm::Error error = prepareEngine())
       return error;
-    if (!options.force && isUpToDate(request.target, request.key,
-                                     request.modelFolder, request.companions))
+    if (!options.force && options.remarks.empty() &&
+        isUpToDate(request.target, request.key, request.modelFolder,
+                   request.companions))
       return CompileResult{request.target, /*upToDate=*/true};
   }
   if (llvm::Error error = load())

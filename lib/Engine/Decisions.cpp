@@ -5,6 +5,8 @@
 #include "fdpp/Engine/Report.h"
 
 #include "mlir/IR/Remarks.h"
+#include "mlir/Remark/RemarkStreamer.h"
+#include "llvm/Remarks/RemarkFormat.h"
 #include "llvm/Support/Path.h"
 
 using namespace mlir;
@@ -63,9 +65,13 @@ static bool isSame(const Decision &a, const Decision &b) {
 namespace {
 class Collector : public remark::detail::MLIRRemarkStreamerBase {
 public:
-  explicit Collector(std::vector<Decision> &decisions) : decisions(decisions) {}
+  Collector(std::vector<Decision> &decisions,
+            std::unique_ptr<MLIRRemarkStreamerBase> file)
+      : decisions(decisions), file(std::move(file)) {}
 
   void streamOptimizationRemark(const remark::detail::Remark &remark) override {
+    if (file)
+      file->streamOptimizationRemark(remark);
     StringRef function = remark.getFunction();
     Decision decision{kindOf(remark).str(),
                       remark.getRemarkName().str(),
@@ -79,19 +85,35 @@ public:
       decisions.push_back(std::move(decision));
   }
 
+  void finalize() override {
+    if (file)
+      file->finalize();
+  }
+
 private:
   std::vector<Decision> &decisions;
+  std::unique_ptr<MLIRRemarkStreamerBase> file; // null: none was asked for
 };
 } // namespace
 
-void mlir::fdpp::collectDecisions(MLIRContext &context,
-                                  std::vector<Decision> &decisions) {
+llvm::Error mlir::fdpp::collectDecisions(MLIRContext &context,
+                                         std::vector<Decision> &decisions,
+                                         StringRef yamlPath) {
+  std::unique_ptr<remark::detail::MLIRRemarkStreamerBase> file;
+  if (!yamlPath.empty()) {
+    auto opened = remark::detail::LLVMRemarkStreamer::createToFile(
+        yamlPath, llvm::remarks::Format::YAML);
+    if (failed(opened))
+      return llvm::createStringError(yamlPath + ": cannot be written");
+    file = std::move(*opened);
+  }
   remark::RemarkCategories everything;
   everything.passed = everything.missed = ".*";
   everything.failed = everything.analysis = ".*";
   LogicalResult enabled = remark::enableOptimizationRemarks(
-      context, std::make_unique<Collector>(decisions),
+      context, std::make_unique<Collector>(decisions, std::move(file)),
       std::make_unique<remark::RemarkEmittingPolicyAll>(), everything);
   (void)enabled; // fails only for patterns that are no regular expression
   assert(succeeded(enabled));
+  return llvm::Error::success();
 }

@@ -133,6 +133,8 @@ void addOptions(CLI::App &app, CompileOptions &options, Words &words) {
   app.add_option("--cxx", options.cxx, "the clang++ to use");
   app.add_flag("--taps", options.taps,
                "let the engine show its intermediate values (fdpp-compare)");
+  app.add_option("--remarks", options.remarks,
+                 "file to write the passes' remarks to, as YAML");
   app.add_flag("--force", options.force, "compile although it is up to date");
   app.add_flag("-v,--verbose", words.verbose, "say what takes how long");
   // Hidden, for tests: see CompileOptions::faultBefore.

@@ -30,6 +30,7 @@ struct CompileOptions {
   std::string product;    // its version
   unsigned threads = 2;   // that evaluate weights
   bool taps = false;      // show intermediate values, see docs/compare.md
+  std::string remarks;    // a YAML file for the passes' remarks; empty: none
   bool force = false;     // compile although it is up to date
   /// For tests of what a defect looks like: before the passes to this phase an
   /// operation comes back that earlier ones had to remove.

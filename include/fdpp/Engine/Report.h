@@ -21,8 +21,11 @@ struct Decision {
 };
 
 /// Collects the remarks of everything that runs in `context` into `decisions`,
-/// which outlives the context.
-void collectDecisions(MLIRContext &context, std::vector<Decision> &decisions);
+/// which outlives the context, and unless `yamlPath` is empty writes them to
+/// that file in LLVM's YAML form as well. Fails if the file cannot be written.
+llvm::Error collectDecisions(MLIRContext &context,
+                             std::vector<Decision> &decisions,
+                             StringRef yamlPath = "");
 
 /// The two reports of an engine. They hold nothing of the machine.
 std::string writeReportJson(const ModelInfo &info,
