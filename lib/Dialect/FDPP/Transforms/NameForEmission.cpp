@@ -57,7 +57,8 @@ StringRef locationName(Location loc) {
 }
 
 /// A text that is the same for two epilogues exactly when one struct can serve
-/// both: operations, attributes and the types of what they capture.
+/// both: operations, attributes, and what they capture: constants by their
+/// value, which is printed inside, anything else by its type.
 class EpilogueSignature {
 public:
   EpilogueSignature(FusedLinearOp op, unsigned i) : os(text) {
@@ -79,8 +80,11 @@ private:
   void visit(Operation &op) {
     os << '|' << op.getName() << op.getDiscardableAttrDictionary()
        << op.getPropertiesAsAttribute();
-    for (Value operand : op.getOperands())
+    for (Value operand : op.getOperands()) {
       os << ' ' << number(operand) << ':' << operand.getType();
+      if (auto constant = operand.getDefiningOp<arith::ConstantOp>())
+        os << constant.getValue();
+    }
     for (Value result : op.getResults())
       number(result);
   }

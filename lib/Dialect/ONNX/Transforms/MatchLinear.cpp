@@ -18,12 +18,17 @@ bool matchEmbed(Operator op, Recogniser &r) {
   return true;
 }
 
-/// Rows of a narrow table widened afterwards.
+/// Rows of a narrow table widened afterwards. A narrower type rounds them.
 bool matchEmbedCast(Operator op, Recogniser &r) {
   auto embed = op.inputAt(0).getDefiningOp<EmbedOp>();
   auto type = dyn_cast<RankedTensorType>(op.outputAt(0).getType());
-  if (!embed || !type || !isa<FloatType>(type.getElementType()))
+  if (!embed || !type)
     return false;
+  auto from = dyn_cast<FloatType>(
+      cast<TensorType>(op.inputAt(0).getType()).getElementType());
+  auto to = dyn_cast<FloatType>(type.getElementType());
+  if (!from || !to || from.getWidth() >= to.getWidth())
+    return r.refuse(op, "it does not widen the rows of its table");
   auto wide =
       EmbedOp::create(r.builder, op->getLoc(), TypeRange(type),
                       embed.getTokens(), embed.getTable(), ValueRange());

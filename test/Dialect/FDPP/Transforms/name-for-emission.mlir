@@ -37,6 +37,31 @@ func.func @step(%workspace: memref<?xi8> {fdpp.role = "workspace"}, %n: index) a
 
 // -----
 
+fdpp.weight @w [#fdpp.seeded<1>] : tensor<4x16xf32>
+
+// The layer is printed inside, so layers share no epilogue that knows it.
+// CHECK-LABEL: func.func @step
+func.func @step(%x: memref<?x16xf32>, %slots: memref<?xi32> {fdpp.role = "slots"}, %cache: memref<2x?x2x1x16x4xf32> {fdpp.role = "cache"}) attributes {fdpp.entry = "step"} {
+  %c0 = arith.constant 0 : index
+  %c1 = arith.constant 1 : index
+  %w = fdpp.weight_at @w : memref<4x16xf32>
+  // CHECK: fdpp.epilogues = ["StoreKey"]
+  fdpp.fused_linear %x, %w outs(%cache) segments [#fdpp.segment<columns = 4, dest = 0>] ({
+  ^bb0(%value: f32, %partner: f32, %row: index, %column: index, %old: f32):
+    %slot = memref.load %slots[%row] : memref<?xi32>
+    fdpp.kv_store <key> slot %slot layer %c0, %value : f32
+  }) : (memref<?x16xf32>, memref<4x16xf32>, memref<2x?x2x1x16x4xf32>) -> ()
+  // CHECK: fdpp.epilogues = ["StoreKey2"]
+  fdpp.fused_linear %x, %w outs(%cache) segments [#fdpp.segment<columns = 4, dest = 0>] ({
+  ^bb0(%value: f32, %partner: f32, %row: index, %column: index, %old: f32):
+    %slot = memref.load %slots[%row] : memref<?xi32>
+    fdpp.kv_store <key> slot %slot layer %c1, %value : f32
+  }) : (memref<?x16xf32>, memref<4x16xf32>, memref<2x?x2x1x16x4xf32>) -> ()
+  return
+}
+
+// -----
+
 // Scalars that differ between layers, and choices of variants: equal ones share a
 // name.
 // CHECK: fdpp.layer_constant {{.*}} {fdpp.name = "norm_eps"}

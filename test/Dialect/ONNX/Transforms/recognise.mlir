@@ -176,3 +176,16 @@ func.func @main(%x: tensor<?x?x8xf32>, %p: tensor<?x?xi64>) -> tensor<?x?x8xf32>
   %q = onnx.RotaryEmbedding(%x, %cos, %sin) {interleaved = -1 : i64, num_heads = 2 : i64} : (tensor<?x?x8xf32>, tensor<?x?x2xf32>, tensor<?x?x2xf32>) -> tensor<?x?x8xf32>
   return %q : tensor<?x?x8xf32>
 }
+
+// -----
+
+// Rows rounded to a narrower type are other rows.
+fdpp.weight @embed [#fdpp.seeded<1>] : tensor<32x8xf32>
+// expected-error @below {{2 operations of the graph are not recognised as parts of a Llama model: onnx.Cast at '?', '?'}}
+func.func @main(%ids: tensor<?x?xi64>) -> tensor<?x?x8xf32> {
+  %table = fdpp.weight_at @embed : tensor<32x8xf32>
+  %x = onnx.Gather(%table, %ids) : (tensor<32x8xf32>, tensor<?x?xi64>) -> tensor<?x?x8xf32>
+  %n = onnx.Cast(%x) {to = 10 : i64} : (tensor<?x?x8xf32>) -> tensor<?x?x8xf16>
+  %w = onnx.Cast(%n) {to = 1 : i64} : (tensor<?x?x8xf16>) -> tensor<?x?x8xf32>
+  return %w : tensor<?x?x8xf32>
+}
