@@ -16,6 +16,10 @@ import needs
 RAISE = needs.BIN / "fdpp-raise-graphs"
 
 
+# The interpreter is exact in every phase.
+PASSES_BOUND = 1e-8
+
+
 def splits_of(tokens: np.ndarray) -> list[list[int]]:
     """The whole, and three steps: behind a cache, one token, behind a cache."""
     half = tokens.shape[1] // 2
@@ -89,8 +93,9 @@ class Raiser:
             return {"failed": f"the compiler ends with {code}"}
         outcome = json.loads(line)
         if "raised" in outcome:
-            outcome["logits"] = np.fromfile(self.logits).reshape(
-                len(splits), *tokens.shape, vocabulary)
+            outcome["logits"], *rest = np.fromfile(self.logits).reshape(
+                -1, len(splits), *tokens.shape, vocabulary)
+            outcome["planned"] = rest[0] if rest else None
         return outcome
 
 
@@ -143,7 +148,7 @@ class Judge:
             return Verdict("infinite")
         # A difference that the comparison below could overlook is none.
         same = difference(self.expected, expected) < 5 * self.form.bound
-        verdict = self.compare(self.compile(model), expected)
+        verdict = self.compare(self.compile(model, "planned"), expected)
         verdict.same = same
         return verdict
 
@@ -152,6 +157,12 @@ class Judge:
             return Verdict("wrong", outcome["failed"])
         if "refused" in outcome:
             return refusal(outcome["refused"])
+        if "later" in outcome:  # raised, but no kernel does it
+            return refusal(outcome["later"])
+        if outcome.get("planned") is not None:
+            lost = difference(outcome["logits"], outcome["planned"])
+            if lost > PASSES_BOUND:
+                return Verdict("wrong", f"passes after raising are off by {lost:.2e}", lost)
         error = difference(expected, outcome["logits"])
         if error <= self.form.bound:
             return Verdict("followed", error=error)
@@ -184,3 +195,32 @@ def refusal(errors: list[str]) -> Verdict:
     if len(errors) == 1 and errors[0].strip():
         return Verdict("refused", errors[0])
     return Verdict("wrong", f"{len(errors)} errors: {errors}")
+
+
+# An engine stores f32 and sums in another order than the interpreter.
+ENGINE_BOUND = 3e-4
+
+
+def engine(judge: Judge, model: onnx.ModelProto, folder: Path) -> Verdict:
+    """What fdpp-compile and fdpp-run make of it: the first sequence, whole and
+    in two pieces."""
+    folder.mkdir(parents=True)
+    path, logits = folder / "model.onnx", folder / "logits.npy"
+    path.write_bytes(model.SerializeToString())
+    done = subprocess.run([needs.BIN / "fdpp-compile", path, "-o", folder / "engine",
+                           "--dtype=f32"], capture_output=True, text=True)
+    if done.returncode == 1 and done.stderr.count("\n") == 1:
+        return Verdict("refused", done.stderr.strip())
+    if done.returncode != 0:
+        return Verdict("wrong", f"fdpp-compile ends with {done.returncode}: {done.stderr}")
+    expected = judge.reference(model)[:, 0]
+    tokens = ",".join(str(token) for token in judge.tokens[0])
+    worst = 0.0
+    for split, rows in zip(splits_of(judge.tokens), expected):
+        subprocess.run([needs.BIN / "fdpp-run", folder / "engine", "--tokens", tokens, "-n", "0",
+                        "--prefill", str(split[0]), "--logits", logits],
+                       capture_output=True, check=True)
+        worst = max(worst, difference(rows, np.load(logits)))
+    if worst <= max(ENGINE_BOUND, judge.form.bound):
+        return Verdict("followed", error=worst)
+    return Verdict("wrong", f"off by {worst:.2e}", worst)

@@ -5,11 +5,13 @@ than onnxruntime computes of the mutant.
     python test/mutation/mutate.py                        # all, 500 a family
     python test/mutation/mutate.py -f fdpp -n 50 --seed 3
     python test/mutation/mutate.py -f fdpp --seed 3 --index 17 --keep DIR
+    python test/mutation/mutate.py --engines 20           # compiled and run
 
 A mutant depends on the seed, the family and its index alone."""
 
 import argparse
 import collections
+import multiprocessing
 import random
 import sys
 import tempfile
@@ -70,19 +72,56 @@ class Tally:
                 f"{k['same']} with the same logits, {k['infinite']} not finite")
 
 
-def run_family(family: Family, seed: int, count: int, log) -> Tally:
-    tally, index = Tally(), 0
-    while tally.counted < count:
+def _judge_from(family: Family, seed: int, index: int, pipe) -> None:
+    """In a process of its own: a graph may kill onnxruntime."""
+    family.raiser.process = None  # the parent's
+    while True:
         who, model, what = family.mutant(seed, index)
-        verdict = who.mutant(model)
-        tally.add(verdict)
-        text = f"{family.name} {index} ({who.form.name}) {what} -> {verdict}"
-        if verdict.kind == "wrong":
-            print(f"wrong: {text}\n  again: --family {family.name} --seed {seed} "
-                  f"--index {index} --keep DIR", flush=True)
-        if log:
-            print(text, "same" if verdict.same else "", f"{verdict.error:.1e}", file=log)
+        pipe.send((index, f"{family.name} {index} ({who.form.name}) {what}", None))
+        pipe.send((index, what, who.mutant(model)))
         index += 1
+
+
+def verdicts(family: Family, seed: int):
+    """(text, verdict) of every mutant, without end."""
+    context = multiprocessing.get_context("fork")
+    index = 0
+    while True:
+        here, there = context.Pipe(duplex=False)
+        worker = context.Process(target=_judge_from, args=(family, seed, index, there),
+                                 daemon=True)
+        worker.start()
+        there.close()
+        try:
+            while True:
+                index, text, _ = here.recv()
+                _, _, verdict = here.recv()
+                yield text, verdict
+                index += 1
+        except EOFError:
+            worker.join()
+            if worker.exitcode >= 0:
+                raise RuntimeError(f"the test fails at {index}") from None
+            yield text, judge.Verdict("rejected", f"onnxruntime ends with {worker.exitcode}")
+            index += 1
+        finally:
+            worker.terminate()
+            worker.join()
+
+
+def run_family(family: Family, seed: int, count: int, log) -> Tally:
+    tally = Tally()
+    for text, verdict in verdicts(family, seed):
+        tally.add(verdict)
+        if verdict.kind == "wrong":
+            index = text.split()[1]
+            print(f"wrong: {text} -> {verdict}\n  again: --family {family.name} "
+                  f"--seed {seed} --index {index} --keep DIR", flush=True)
+        if log:
+            print(text, "->", verdict, "same" if verdict.same else "",
+                  f"{verdict.error:.1e}", file=log, flush=True)
+        if tally.counted >= count:
+            return tally
     return tally
 
 
@@ -104,6 +143,26 @@ def run_one(family: Family, seed: int, index: int, keep: Path | None) -> int:
     return verdict.kind == "wrong"
 
 
+def run_engines(family: Family, seed: int, count: int, folder: Path) -> tuple[int, int]:
+    """Compiles the first mutants that count: (followed, wrong). What raising
+    refuses, fdpp-compile must refuse as well."""
+    followed, wrong = 0, 0
+    for index, (text, verdict) in enumerate(verdicts(family, seed)):
+        counts = verdict.kind in ("followed", "refused") and not verdict.same
+        if not counts or (verdict.kind == "refused" and index % 5):
+            continue
+        who, model, _ = family.mutant(seed, index)
+        found = judge.engine(who, model, folder / f"{family.name}-{index}")
+        if found.kind == verdict.kind:
+            followed += found.kind == "followed"
+        else:
+            wrong += 1
+            print(f"wrong: {text} -> {verdict}, as an engine {found}", flush=True)
+        if followed + wrong >= count:
+            return followed, wrong
+    return followed, wrong
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-f", "--family", action="append", choices=FAMILIES)
@@ -112,6 +171,8 @@ def main() -> int:
     parser.add_argument("--index", type=int, help="this mutant alone")
     parser.add_argument("--keep", type=Path, help="where to leave its graph")
     parser.add_argument("--log", type=Path, help="a file with a line a mutant")
+    parser.add_argument("--engines", type=int, metavar="N",
+                        help="compile N mutants a family that are raised, and run them")
     args = parser.parse_args()
     print(f"seed {args.seed}", flush=True)
     bad = 0
@@ -126,6 +187,12 @@ def main() -> int:
                 continue
             if args.index is not None:
                 bad += run_one(family, args.seed, args.index, args.keep)
+                continue
+            if args.engines:
+                followed, wrong = run_engines(family, args.seed, args.engines, Path(folder))
+                print(f"{name}: {followed} engines follow, {wrong} wrong "
+                      f"({time.monotonic() - start:.0f} s)", flush=True)
+                bad += wrong
                 continue
             tally = run_family(family, args.seed, args.count, log)
             print(tally.line(name), f"({time.monotonic() - start:.0f} s)", flush=True)

@@ -12,6 +12,10 @@
 //   {"failed": ERROR}           what it made of the graph cannot be run
 //   {"raised": IR}              logits written: [split, sequence, token, vocab]
 //
+// A job of phase 'planned' goes on behind 'raised', and writes the logits of
+// both: a pass that changes them is not told by the graph alone. An error in
+// between stands under "later".
+//
 // IR is the module in a normal form: operations in the order in which the
 // result needs them, weights called by their order and by what they hold. Two
 // graphs that mean the same should have the same.
@@ -177,11 +181,7 @@ static Script scriptOf(const Job &job, ArrayRef<int64_t> split) {
 }
 
 static llvm::Error interpret(const Job &job, ModuleOp module,
-                             WeightSource &weights) {
-  std::error_code error;
-  llvm::raw_fd_ostream os(job.logits, error);
-  if (error)
-    return createStringError(error, job.logits);
+                             WeightSource &weights, llvm::raw_ostream &os) {
   for (const auto &split : job.splits) {
     auto logits = runScript(module, scriptOf(job, split), weights);
     if (!logits)
@@ -193,33 +193,46 @@ static llvm::Error interpret(const Job &job, ModuleOp module,
   return llvm::Error::success();
 }
 
+static LogicalResult lower(ModuleOp module, ArrayRef<Phase> phases) {
+  PassManager manager(module.getContext());
+  ::fdpp::PhaseOptions options;
+  options.pageTokens = 16;
+  options.dtype = "f32";
+  for (Phase phase : phases)
+    ::fdpp::addPassesTo(phase, options, manager);
+  return manager.run(module);
+}
+
+static llvm::json::Object failure(llvm::Error error) {
+  return llvm::json::Object{{"failed", llvm::toString(std::move(error))}};
+}
+
 static llvm::json::Object run(const Job &job, MLIRContext &context) {
   Errors errors(context);
-  auto refused = [&] {
-    return llvm::json::Object{{"refused", std::move(errors.lines)}};
-  };
   OwningOpRef<ModuleOp> module = importONNXFile(job.graph, &context);
-  if (!module)
-    return refused();
-  if (job.phase != "import") {
-    PassManager manager(&context);
-    ::fdpp::PhaseOptions options;
-    options.pageTokens = 16;
-    for (Phase phase : {Phase::Recognised, Phase::Raised})
-      ::fdpp::addPassesTo(phase, options, manager);
-    if (failed(manager.run(*module)))
-      return refused();
-  }
+  if (!module || (job.phase != "import" &&
+                  failed(lower(*module, {Phase::Recognised, Phase::Raised}))))
+    return llvm::json::Object{{"refused", std::move(errors.lines)}};
   FolderWeights weights(llvm::sys::path::parent_path(job.graph).str());
-  auto failed = [](llvm::Error error) {
-    return llvm::json::Object{{"failed", llvm::toString(std::move(error))}};
-  };
-  if (llvm::Error error = interpret(job, *module, weights))
-    return failed(std::move(error));
+  std::error_code code;
+  llvm::raw_fd_ostream os(job.logits, code);
+  if (code)
+    return failure(createStringError(code, job.logits));
+  if (llvm::Error error = interpret(job, *module, weights, os))
+    return failure(std::move(error));
+  llvm::json::Object result;
+  if (job.phase == "planned") {
+    OwningOpRef<ModuleOp> planned = module->clone();
+    if (failed(lower(*planned, {Phase::Rolled, Phase::Fused, Phase::Planned})))
+      result["later"] = std::move(errors.lines);
+    else if (llvm::Error error = interpret(job, *planned, weights, os))
+      return failure(std::move(error));
+  }
   auto text = normalForm(*module, weights);
   if (!text)
-    return failed(text.takeError());
-  return llvm::json::Object{{"raised", std::move(*text)}};
+    return failure(text.takeError());
+  result["raised"] = std::move(*text);
+  return result;
 }
 
 int main() {
