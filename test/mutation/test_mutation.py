@@ -8,12 +8,12 @@ import pytest
 from families import FAMILIES  # finds the other folders' modules
 import needs
 from judge import difference
-from mutate import Family, run_family
+from mutate import Family, run_engines, run_family
 
 SEED = int(os.environ.get("FDPP_MUTATION_SEED", 1))
 COUNT = 60
 
-pytestmark = needs.tools("fdpp-raise-graphs")
+pytestmark = needs.tools("fdpp-raise-graphs", "fdpp-compile", "fdpp-run")
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
@@ -48,3 +48,11 @@ def test_a_mutant_taken_for_the_original_is_found(family):
         assert difference(who.expected, logits) > 3 * who.form.bound
         assert who.compare({"raised": "", "logits": logits}, who.expected).kind == "wrong"
     assert seen
+
+
+def test_engines_of_mutants_follow(tmp_path):
+    """Two of them here; `mutate.py --engines 20` makes more."""
+    family = Family("fdpp", tmp_path)
+    followed, wrong = run_engines(family, SEED, 2, tmp_path)
+    family.raiser.close()
+    assert followed == 2 and wrong == 0
