@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #
-# Fails where a source file lacks its licence line, is not formatted, or has
-# grown over 500 lines; generated files may be longer.
+# Fails where a file has no licence line or entry in REUSE.toml, a source file is
+# not formatted, or has grown over 500 lines; generated files may be longer.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -13,15 +13,12 @@ mapfile -t sources < <(printf '%s\n' "${cxx[@]}" CMakeLists.txt &&
     -name '*.cmake' -o -name CMakeLists.txt \) -not -path '*/__pycache__/*' | sort)
 
 failed=0
+python3 utils/check-spdx.py || failed=1
 if ! ${CLANG_FORMAT:-clang-format-22} --dry-run -Werror "${cxx[@]}"; then
   echo "check-style: format the files above with clang-format-22 -i" >&2
   failed=1
 fi
 for file in "${sources[@]}"; do
-  if ! head -n 3 "$file" | grep -q 'SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception'; then
-    echo "check-style: $file: no SPDX line" >&2
-    failed=1
-  fi
   if [ "$(wc -l <"$file")" -gt 500 ] && [[ $file != *FDPPOps.td ]]; then
     echo "check-style: $file: over 500 lines" >&2
     failed=1

@@ -39,6 +39,8 @@ nlohmann::json parseManifest(const std::string &folder,
   } catch (const nlohmann::json::parse_error &error) {
     userError(path + ": damaged: no valid json at byte " +
               std::to_string(error.byte) + "; compile the model again");
+  } catch (const nlohmann::json::exception &) { // a number beyond a double
+    userError(path + ": damaged: no valid json; compile the model again");
   }
 }
 

@@ -5,6 +5,8 @@
 
 #include "Pipeline.h"
 
+#include "Words.h"
+
 #include "fdpp/Import/ONNX/ImportONNX.h"
 
 static std::string makeModelPath() {
@@ -22,4 +24,18 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     return mlir::fdpp::importONNX({bytes, path}, context);
   });
   return 0;
+}
+
+/// Words of text forms, bytes of binary ones.
+extern "C" size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size,
+                                          size_t limit, unsigned seed) {
+  bool text = size > 1 && data[0] >= 0x20 && data[1] >= 0x20;
+  return fuzz::mutateWords(data, size, limit, text ? seed : 0,
+                           {"FLOAT",     "INT64",           "INT",
+                            "INTS",      "TENSOR",          "Constant",
+                            "Identity",  "Reshape",         "Cast",
+                            "Range",     "ConstantOfShape", "Expand",
+                            "Tile",      "Slice",           "Where",
+                            "Pad",       "Gather",          "Concat",
+                            "dim_value", "dim_param",       "\"\""});
 }

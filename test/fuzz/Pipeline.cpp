@@ -13,6 +13,12 @@
 using namespace mlir;
 using fdpp::Phase;
 
+/// LLVM's arenas poison what they have not handed out where they are compiled
+/// with AddressSanitizer. Those of libMLIR are not, and share them with ours.
+extern "C" const char *__asan_default_options() {
+  return "allow_user_poisoning=0";
+}
+
 /// A context with the project's dialects.
 static MLIRContext &currentContext() {
   constexpr unsigned kRuns = 256;

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import atheris
 
+import gguf_mutator
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "python" / "src"))
 
@@ -53,12 +55,18 @@ def _checkpoint(folder: Path, data: bytes) -> None:
 TARGETS = {"gguf": _gguf, "checkpoint": _checkpoint}
 
 
+def _mutate_gguf(data: bytes, limit: int, seed: int) -> bytes:
+    changed = gguf_mutator.mutate(data, seed) if seed % 8 else None
+    return atheris.Mutate(data, limit) if changed is None else changed[:limit]
+
+
 def main() -> None:
     if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
         sys.exit(f"usage: fuzz_python.py {'|'.join(TARGETS)} [libFuzzer's arguments]")
     target = TARGETS[sys.argv.pop(1)]
     with tempfile.TemporaryDirectory(prefix="fdpp-fuzz-") as folder:
-        atheris.Setup(sys.argv, lambda data: target(Path(folder), data))
+        mutators = {"custom_mutator": _mutate_gguf} if target is _gguf else {}
+        atheris.Setup(sys.argv, lambda data: target(Path(folder), data), **mutators)
         atheris.Fuzz()
 
 

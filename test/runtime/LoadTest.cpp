@@ -60,6 +60,23 @@ TEST(LoadTest, ATruncatedManifestIsRefusedAtEveryLength) {
   }
 }
 
+// Found by test/fuzz: such a number is no syntax error to the parser.
+TEST(LoadTest, ANumberBeyondDoublesIsDamage) {
+  toy::Engine engine;
+  engine.put("engine.json", R"({"magic": 1e400})");
+  EXPECT_EQ(refusal(engine.folder()),
+            engine.file("engine.json") +
+                ": damaged: no valid json; compile the model again");
+}
+
+// Names in a message come from the file; a terminal acts on some characters.
+TEST(LoadTest, AMessageIsOneLineWithoutControlCharacters) {
+  toy::Engine engine;
+  engine.manifest["limits"]["entries"] = {"a\x1b[2J\nb\x7f"};
+  engine.write();
+  EXPECT_THAT(refusal(engine.folder()), HasSubstr("entry 'a?[2J?b?'"));
+}
+
 TEST(LoadTest, ADamagedManifestNeverCrashes) {
   toy::Engine engine;
   std::string whole = engine.get("engine.json");
