@@ -51,6 +51,12 @@ public:
   int64_t integer(const char *key, int64_t low, int64_t high) const {
     return integer(get(key), key, low, high);
   }
+  bool boolean(const char *key) const {
+    const nlohmann::json &member = get(key);
+    if (!member.is_boolean())
+      fail(key, "must be true or false");
+    return member.get<bool>();
+  }
   std::vector<std::string> strings(const char *key) const {
     std::vector<std::string> result;
     for (const nlohmann::json &member : array(key)) {

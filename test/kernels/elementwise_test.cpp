@@ -136,8 +136,8 @@ struct Counted : Rows<24> {
 
 TEST(Dispatch, RunsTheRangeOfTheNumberOfTokens) {
   using Two = Variant<2>;
-  using Variants =
-      ByTokens<UpTo<1, Variant<1>>, UpTo<4, Two>, Otherwise<Variant<4, 0>>>;
+  using Variants = ByTokens<UpTo<1, Variant<1>>, UpTo<4, Two>,
+                            Otherwise<Variant<most_tile, 0>>>;
   constexpr int most = 9;
   std::vector<float> w = random_values<float>(37 * 24, 1);
   std::vector<float> packed = pack_weights(w, 24, {{Partner::none, 37, 0}});

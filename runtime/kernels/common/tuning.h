@@ -17,13 +17,16 @@ inline constexpr int tuning_format = 1;
 inline constexpr int tuning_kernels = 1;
 
 /// A set of kernels that one instruction set makes: what of a CPU decides which
-/// code the templates become. `most_tile` is that of kernels/cpu/tile.h.
+/// code the templates become. `widest_tile` and `most_tile` are those of
+/// kernels/cpu/tile.h.
 struct KernelLevel {
   std::string_view name;
-  int most_tile;
+  int widest_tile, most_tile;
 };
-inline constexpr KernelLevel kernel_levels[] = {
-    {"portable", 2}, {"avx2", 6}, {"avx512", 16}, {"avx512bf16", 16}};
+inline constexpr KernelLevel kernel_levels[] = {{"portable", 2, 2},
+                                                {"avx2", 6, 6},
+                                                {"avx512", 12, 16},
+                                                {"avx512bf16", 12, 16}};
 
 /// Tokens that the highest tile of a level holds, 0 for no such level.
 constexpr int most_tile_of(std::string_view level) {
@@ -35,6 +38,8 @@ constexpr int most_tile_of(std::string_view level) {
 
 /// Most bytes of weights that a variant may keep on their way.
 inline constexpr int most_prefetch = 1 << 16;
+/// What the roofline has on its way to a tile that is alone.
+inline constexpr int usual_prefetch = 4096;
 
 } // namespace fdpp
 

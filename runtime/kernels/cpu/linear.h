@@ -113,6 +113,15 @@ FDPP_INLINE void tiles(const E *weights, int64_t panel,
     prefetch.from += most * bytes;
     out += most * Tokens * lanes;
   }
+  // One panel alone gives so few tokens too few chains of additions.
+  if constexpr (most > 2)
+    if (panels >= 2) {
+      tile<E, 2, Tokens>(weights, panel, tokens, packs, resume, prefetch, out);
+      weights += 2 * panel;
+      prefetch.from += 2 * bytes;
+      out += 2 * Tokens * lanes;
+      panels -= 2;
+    }
   for (; panels > 0; --panels) {
     tile<E, 1, Tokens>(weights, panel, tokens, packs, resume, prefetch, out);
     weights += panel;
@@ -208,7 +217,12 @@ FDPP_INLINE void run_units(const E *weights, const activation_t<E> *packed,
   constexpr int per_unit = panels_per_unit(Epilogue::partner);
   const int count = tokens.end - tokens.begin;
   const bool alone = layout.tokens <= layout.tile;
-  const int panels = alone ? panels_for(count) : block_panels;
+  // A last tile of few tokens has too few chains of additions with one panel;
+  // without it one panel's part stays in L1 better.
+  const int last = count % layout.tile;
+  const bool low = last != 0 && panels_for(last) > block_panels;
+  const int panels =
+      alone ? panels_for(count) : (low ? most_panels : block_panels);
   const int group = panels > per_unit ? panels / per_unit : 1;
   alignas(64) float out[out_values];
   for (int unit = range.begin; unit < range.end; unit += group) {

@@ -66,7 +66,7 @@ template <class E> struct WeightView {
 template <int Panels, int Tokens, class WeightAt, class TokenAt, class Each>
 FDPP_INLINE void multiply_rows(Accumulators<Panels, Tokens> &acc, int count,
                                WeightAt load_weight, TokenAt token, Each each) {
-  for (int64_t s = 0; s < count; ++s) {
+  [[clang::code_align(64)]] for (int64_t s = 0; s < count; ++s) {
     each(s);
     f32x16 w[Panels];
 #pragma clang loop unroll(full)
@@ -95,7 +95,8 @@ template <int Panels, int Tokens, class TokenAt, class Each>
 FDPP_INLINE void multiply(Accumulators<Panels, Tokens> &acc, int packs,
                           WeightView<bf16> weights, TokenAt token, Each each) {
   const bf16 *from = weights.base;
-  for (int64_t s = 0; s < packs; ++s, from += weights.step) {
+  [[clang::code_align(64)]] for (int64_t s = 0; s < packs;
+                                 ++s, from += weights.step) {
     each(s);
     u32x16 w[Panels];
 #pragma clang loop unroll(full)
@@ -121,7 +122,8 @@ FDPP_INLINE void multiply(Accumulators<Panels, Tokens> &acc, int packs,
   int64_t again = 0;
   if constexpr (vector_registers < 32)
     __asm__("" : "+r"(again));
-  for (int64_t s = 0; s < packs; ++s, from += weights.step) {
+  [[clang::code_align(64)]] for (int64_t s = 0; s < packs;
+                                 ++s, from += weights.step) {
     each(s);
     f32x16 w[Panels];
 #pragma clang loop unroll(full)

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// Which variants are worth measuring, and which of them are chosen.
+#include "Tune.h"
+
+#include "kernels/common/tuning.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace fdpp::tune {
+namespace {
+
+/// What is not this much faster than the roofline's variant is not chosen: a
+/// difference within the noise must not make an engine depend on the day.
+constexpr double kWorthwhile = 0.98;
+/// Of variants as close as this the one of the M before is taken.
+constexpr double kAlike = 0.006;
+
+void add(Point &point, Variant variant) {
+  for (const Samples &samples : point.variants)
+    if (samples.variant == variant)
+      return;
+  point.variants.push_back({variant, {}, false});
+}
+
+/// The variants for `m` tokens, the roofline's first.
+void addCandidates(Point &point, int32_t m, int32_t widest, int32_t most) {
+  const bool alone = m <= widest;
+  if (m == 1)
+    add(point, {1, usual_prefetch});
+  else
+    add(point, {widest, alone ? usual_prefetch : 0});
+  // One tile, by how much is on its way.
+  if (m <= most)
+    for (int32_t prefetch : {1024, 2048, 4096, 8192})
+      add(point, {m == 1 ? 1 : std::max(m, widest), prefetch});
+  // Tiles of one token: does a row in registers pay for several tokens?
+  if (m > 1 && m <= 4)
+    add(point, {1, 0});
+  // Several tiles: of half the tokens, and of all heights that are not low.
+  if (m > 2 && m <= 2 * most)
+    add(point, {(m + 1) / 2, 0});
+  for (int32_t tile = (widest + 1) / 2; tile <= most; ++tile)
+    if (tile < m && (m <= 32 || tile >= widest - 2))
+      add(point, {tile, 0});
+}
+
+/// The median of time / time of the roofline's variant, round by round.
+double ratioOf(const Samples &samples, const Samples &roofline) {
+  Samples ratios;
+  for (size_t i = 0; i < samples.seconds.size(); ++i)
+    ratios.seconds.push_back(samples.seconds[i] / roofline.seconds[i]);
+  return ratios.median();
+}
+
+/// Index of the variant that is taken for a point.
+size_t chooseAt(const Point &point, const Variant *before) {
+  const Samples &roofline = point.variants.front();
+  size_t best = 0;
+  double least = kWorthwhile;
+  std::vector<double> ratios;
+  for (const Samples &samples : point.variants)
+    ratios.push_back(samples.dropped ? 1e30 : ratioOf(samples, roofline));
+  for (size_t i = 1; i < ratios.size(); ++i)
+    if (ratios[i] < least)
+      best = i, least = ratios[i];
+  if (best == 0)
+    return 0;
+  for (size_t i = 1; before && i < ratios.size(); ++i)
+    if (point.variants[i].variant == *before && ratios[i] < least + kAlike)
+      return i;
+  return best;
+}
+
+} // namespace
+
+const char *kindOf(Variant variant, int32_t m) {
+  if (variant.tokens == 1)
+    return "gemv";
+  return m <= variant.tokens ? "flat" : "large";
+}
+
+std::vector<Point> planPoints(const Work &work, const std::string &level) {
+  int32_t widest = 0, most = 0;
+  for (const KernelLevel &known : kernel_levels)
+    if (known.name == level)
+      widest = known.widest_tile, most = known.most_tile;
+  std::vector<Point> points;
+  for (size_t shape = 0; shape < work.shapes.size(); ++shape)
+    for (int32_t m : measuredTokens()) {
+      Point point{int32_t(shape), m, {}};
+      addCandidates(point, m, widest, most);
+      points.push_back(std::move(point));
+    }
+  return points;
+}
+
+std::vector<const Point *> pointsOf(const std::vector<Point> &points,
+                                    int32_t shape) {
+  std::vector<const Point *> result;
+  for (const Point &point : points)
+    if (point.shape == shape)
+      result.push_back(&point);
+  return result;
+}
+
+namespace {
+
+/// Continues the last range to `to`, or begins another.
+void extend(std::vector<Range> &ranges, int32_t to, Variant variant) {
+  const char *kind = kindOf(variant, to);
+  if (!ranges.empty() && ranges.back().variant == variant &&
+      !std::strcmp(ranges.back().kind, kind))
+    ranges.back().to = to;
+  else
+    ranges.push_back({to, kind, variant});
+}
+
+/// M1 and M2: where the leading ranges of gemv, and of gemv and flat, end.
+void findThresholds(Choice &choice, int32_t most) {
+  for (const Range &range : choice.ranges) {
+    int32_t to = range.to > 0 ? range.to : most;
+    bool gemv = !std::strcmp(range.kind, "gemv");
+    if (!gemv && std::strcmp(range.kind, "flat"))
+      return;
+    if (gemv && choice.m2 == choice.m1)
+      choice.m1 = to;
+    choice.m2 = to;
+  }
+}
+
+} // namespace
+
+Choice choose(const std::vector<const Point *> &points) {
+  Choice choice;
+  double logs = 0;
+  Variant before;
+  int32_t lastM = 0;
+  for (const Point *point : points) {
+    size_t best = chooseAt(*point, lastM > 0 ? &before : nullptr);
+    const Samples &samples = point->variants[best];
+    const Samples &roofline = point->variants.front();
+    choice.chosen.push_back(int32_t(best));
+    logs += std::log(ratioOf(samples, roofline));
+    // How tiles divide M decides: what won at two numbers of tokens need not
+    // win at one between them, unless it is the same.
+    if (point->m > lastM + 1 && !(lastM > 0 && before == samples.variant))
+      extend(choice.ranges, point->m - 1, roofline.variant);
+    extend(choice.ranges, point->m, samples.variant);
+    before = samples.variant;
+    lastM = point->m;
+  }
+  const Variant &beyond = points.back()->variants.front().variant;
+  if (before == beyond)
+    choice.ranges.back().to = 0;
+  else
+    choice.ranges.push_back({0, kindOf(beyond, lastM + 1), beyond});
+  findThresholds(choice, lastM);
+  choice.speedup = std::exp(-logs / double(points.size()));
+  return choice;
+}
+
+void addVariants(const std::vector<std::vector<Range>> &ranges,
+                 std::vector<Point> &points) {
+  for (Point &point : points)
+    for (const Range &range : ranges[point.shape])
+      if (range.to == 0 || point.m <= range.to) {
+        add(point, range.variant);
+        break;
+      }
+}
+
+Verdict judge(const std::vector<const Point *> &points,
+              const std::vector<Range> &ranges) {
+  Verdict verdict;
+  double logs = 0, rooflineLogs = 0;
+  for (const Point *point : points) {
+    const Range *range = &ranges.front();
+    while (range->to != 0 && point->m > range->to)
+      ++range;
+    double best = 1e30, chosen = 0;
+    for (const Samples &samples : point->variants) {
+      double ratio = ratioOf(samples, point->variants.front());
+      best = std::min(best, ratio);
+      if (samples.variant == range->variant)
+        chosen = ratio;
+    }
+    logs += std::log(chosen / best);
+    rooflineLogs += std::log(1 / best);
+    verdict.rooflineWorst = std::max(verdict.rooflineWorst, 1 / best);
+    if (chosen / best > verdict.worst)
+      verdict.worst = chosen / best, verdict.worstM = point->m;
+  }
+  verdict.mean = std::exp(logs / double(points.size()));
+  verdict.rooflineMean = std::exp(rooflineLogs / double(points.size()));
+  return verdict;
+}
+
+} // namespace fdpp::tune

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The table's text (docs/tuning.md). Made for reading too: a point a line.
+#include "Client.h"
+#include "Tune.h"
+
+#include "JsonReader.h"
+#include "kernels/common/tuning.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace fdpp::tune {
+namespace {
+
+using json = nlohmann::ordered_json;
+
+/// To a multiple of 1 / `parts`.
+double rounded(double value, double parts) {
+  return std::round(value * parts) / parts;
+}
+
+json deviceOf(const Machine &machine) {
+  json device = {{"cpu", machine.cpu},         {"vendor", machine.vendor},
+                 {"family", machine.family},   {"model", machine.model},
+                 {"kernels", machine.kernels}, {"threads", machine.threads}};
+  device["l1d_bytes"] = machine.l1d;
+  device["l2_bytes"] = machine.l2;
+  device["l3_bytes"] = machine.l3;
+  device["read_gbs"] = rounded(machine.readGBs, 100);
+  device["features"] = machine.features;
+  return device;
+}
+
+json variantOf(const char *kind, Variant variant) {
+  return {{"kind", kind},
+          {"tokens", variant.tokens},
+          {"prefetch", variant.prefetch}};
+}
+
+json pointOf(const Point &point, int32_t chosen) {
+  json variants = json::array();
+  for (const Samples &samples : point.variants) {
+    json variant = variantOf(kindOf(samples.variant, point.m), samples.variant);
+    auto [least, most] =
+        std::minmax_element(samples.seconds.begin(), samples.seconds.end());
+    variant["us"] = rounded(samples.median() * 1e6, 100);
+    variant["min"] = rounded(*least * 1e6, 100);
+    variant["max"] = rounded(*most * 1e6, 100);
+    variant["samples"] = samples.seconds.size();
+    variants.push_back(variant);
+  }
+  return {{"m", point.m}, {"chosen", chosen}, {"variants", variants}};
+}
+
+/// `items`, a line each.
+void writeLines(std::string &text, const char *key,
+                const std::vector<json> &items, const char *end) {
+  text += std::string("      \"") + key + "\": [\n";
+  for (size_t i = 0; i < items.size(); ++i)
+    text +=
+        "        " + items[i].dump() + (i + 1 < items.size() ? ",\n" : "\n");
+  text += std::string("      ]") + end + "\n";
+}
+
+std::string shapeOf(const Shape &shape,
+                    const std::vector<const Point *> &points) {
+  Choice choice = choose(points);
+  json head = {{"n", shape.n},
+               {"k", shape.k},
+               {"dtype", kDtypes[shape.dtype]},
+               {"m1", choice.m1},
+               {"m2", choice.m2},
+               {"speedup", rounded(choice.speedup, 1000)}};
+  std::string text = "    " + head.dump();
+  text.back() = ','; // goes on
+  text += "\n";
+  std::vector<json> ranges, lines;
+  for (const Range &range : choice.ranges) {
+    json line;
+    if (range.to > 0)
+      line["to"] = range.to;
+    line.update(variantOf(range.kind, range.variant));
+    ranges.push_back(line);
+  }
+  for (size_t i = 0; i < points.size(); ++i)
+    lines.push_back(pointOf(*points[i], choice.chosen[i]));
+  writeLines(text, "ranges", ranges, ",");
+  writeLines(text, "points", lines, "");
+  return text + "    }";
+}
+
+} // namespace
+
+std::string writeTable(const Work &work, const Machine &machine,
+                       const std::vector<Point> &points, int32_t rounds,
+                       double seconds) {
+  json versions = {{"product", FDPP_PRODUCT_VERSION},
+                   {"kernels", tuning_kernels}};
+  json measured = {{"rounds", rounds}, {"seconds", rounded(seconds, 10)}};
+  std::string text =
+      "{\n  \"magic\": \"fdpp-tuning\",\n  \"format\": " +
+      std::to_string(tuning_format) + ",\n  \"versions\": " + versions.dump() +
+      ",\n  \"device\": " + deviceOf(machine).dump() +
+      ",\n  \"measured\": " + measured.dump() + ",\n  \"shapes\": [\n";
+  for (size_t i = 0; i < work.shapes.size(); ++i)
+    text += shapeOf(work.shapes[i], pointsOf(points, int32_t(i))) +
+            (i + 1 < work.shapes.size() ? ",\n" : "\n");
+  return text + "  ]\n}\n";
+}
+
+std::vector<std::vector<Range>> readRanges(const std::string &path,
+                                           const Work &work) {
+  static const char *const kKinds[] = {"gemv", "flat", "large"};
+  nlohmann::json text =
+      nlohmann::json::parse(runtime::readTextFile(path, 64u << 20), nullptr,
+                            /*allow_exceptions=*/false);
+  if (!text.is_object())
+    tools::fail(path + ": no tuning table; give a file that fdpp-tune wrote");
+  runtime::JsonObject root(text, path, "");
+  if (root.string("magic") != "fdpp-tuning" ||
+      root.integer("format", 0, INT32_MAX) != tuning_format)
+    tools::fail(path + ": no tuning table of this version; give a file that "
+                       "fdpp-tune wrote");
+  std::vector<std::vector<Range>> all(work.shapes.size());
+  for (const runtime::JsonObject &object : root.objects("shapes"))
+    for (size_t i = 0; i < work.shapes.size(); ++i) {
+      const Shape &shape = work.shapes[i];
+      if (object.integer("n", 1, INT32_MAX) != shape.n ||
+          object.integer("k", 1, INT32_MAX) != shape.k ||
+          object.string("dtype") != kDtypes[shape.dtype])
+        continue;
+      for (const runtime::JsonObject &range : object.objects("ranges")) {
+        std::string kind = range.string("kind");
+        auto found = std::find(std::begin(kKinds), std::end(kKinds), kind);
+        if (found == std::end(kKinds))
+          range.fail("kind", "must be gemv, flat or large");
+        all[i].push_back(
+            {range.has("to") ? int32_t(range.integer("to", 1, INT32_MAX)) : 0,
+             *found,
+             {int32_t(range.integer("tokens", 1, 16)),
+              int32_t(range.integer("prefetch", 0, most_prefetch))}});
+      }
+    }
+  for (size_t i = 0; i < all.size(); ++i)
+    if (all[i].empty() || all[i].back().to != 0)
+      tools::fail(path + ": has no " + work.shapes[i].text() +
+                  "; run fdpp-tune for it");
+  return all;
+}
+
+} // namespace fdpp::tune
