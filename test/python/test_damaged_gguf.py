@@ -100,6 +100,7 @@ def test_whole_file_passes(tmp_path):
         ("add_string", "eight", "GGUF field llama.block_count is no integer"),
         ("add_float32", 1.5, "GGUF field llama.block_count is no integer"),
         ("add_uint64", 1 << 40, "metadata llama.block_count is 1099511627776"),
+        ("add_uint32", (1 << 31) - 1, "2147483647 layers are not supported, at most 4096"),
         ("add_array", [1, 2], "GGUF field llama.block_count is no integer"),
     ],
 )

@@ -17,6 +17,9 @@ DTYPE_NAMES = ("f32", "bf16", "f16")
 # No number of a configuration comes near; an extent beyond has no tensor.
 LIMIT = 2**31
 
+# Every layer's tensors are named before the first is looked for.
+_MAX_LAYERS = 4096
+
 _TORCH_DTYPES = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 
 
@@ -187,6 +190,10 @@ def checked(config: LlamaConfig, where: str) -> LlamaConfig:
         raise UserError(
             f"{where}: {config.num_heads} heads cannot share"
             f" {config.num_kv_heads} key/value heads"
+        )
+    if config.num_layers > _MAX_LAYERS:
+        raise UserError(
+            f"{where}: {config.num_layers} layers are not supported, at most {_MAX_LAYERS}"
         )
     if config.head_dim % 2:
         raise UserError(
