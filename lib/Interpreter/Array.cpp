@@ -30,9 +30,16 @@ Array Array::filled(ArrayRef<int64_t> shape, double value) {
 }
 
 Array Array::of(ArrayRef<int64_t> shape, std::vector<double> values) {
-  assert(product(shape) == int64_t(values.size()) && "shape and data disagree");
+  return sharing(shape,
+                 std::make_shared<std::vector<double>>(std::move(values)));
+}
+
+Array Array::sharing(ArrayRef<int64_t> shape,
+                     std::shared_ptr<std::vector<double>> values) {
+  assert(product(shape) == int64_t(values->size()) &&
+         "shape and data disagree");
   Array result;
-  result.cells = std::make_shared<std::vector<double>>(std::move(values));
+  result.cells = std::move(values);
   result.extents.assign(shape.begin(), shape.end());
   result.steps = rowMajor(shape, 1);
   return result;
@@ -88,6 +95,12 @@ ArrayRef<double> Array::dense(std::vector<double> &storage) const {
   storage.reserve(size());
   forEachCell([&](int64_t cell) { storage.push_back(load(cell)); });
   return storage;
+}
+
+std::shared_ptr<std::vector<double>> Array::storage() const {
+  bool whole = cells && isContiguous() && start == 0 &&
+               size() == static_cast<int64_t>(cells->size());
+  return whole ? cells : nullptr;
 }
 
 void Array::assign(ArrayRef<double> values) const {

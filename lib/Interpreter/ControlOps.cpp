@@ -26,10 +26,12 @@ static LogicalResult runFor(Frame &frame, const Instr &instr) {
   int64_t end = frame.integer(instr.in[1]);
   for (int64_t i = frame.integer(instr.in[0]); i < end; i += step) {
     frame.integer(body.args.front()) = i;
+    frame.machine.iteration = i;
     if (failed(frame.run(body)))
       return failure();
     assign(frame, body.end.in, carried);
   }
+  frame.machine.iteration = 0;
   assign(frame, carried, instr.out);
   return success();
 }

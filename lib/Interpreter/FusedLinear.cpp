@@ -23,6 +23,8 @@ struct FusedLinear {
   SmallVector<Array, 2> dests;
   SmallVector<Rounder, 2> storage;
   std::vector<double> sums; ///< The row's products.
+  /// What each segment stored, for who wants to see it.
+  std::vector<std::vector<double>> stored;
 
   FusedLinear(Frame &frame, const Instr &instr)
       : in(frame, instr), frame(frame), instr(instr),
@@ -76,11 +78,29 @@ struct FusedLinear {
     if (failed(frame.run(code)))
       return failure();
     ArrayRef<Slot> values = ArrayRef(code.end.in).drop_front(plain ? 0 : 2);
-    for (auto [i, slot] : llvm::enumerate(values))
-      if (failed(store(segment, code.end, row, column + i * distance,
-                       frame.real(slot))))
+    for (auto [i, slot] : llvm::enumerate(values)) {
+      int64_t at = column + i * distance;
+      if (failed(store(segment, code.end, row, at, frame.real(slot))))
         return failure();
+      if (!stored.empty())
+        stored[&code - instr.regions.data()][row * widthOf(segment) + at] =
+            frame.real(slot);
+    }
     return success();
+  }
+
+  /// Columns that a segment stores: a gate and its up are one.
+  static int64_t widthOf(SegmentAttr segment) {
+    bool isPair = segment.getPartner() == PartnerKind::GateUp;
+    return segment.getColumns() / (isPair ? 2 : 1);
+  }
+
+  void showStored(int64_t rows) {
+    for (auto [i, values] : llvm::enumerate(stored)) {
+      Operation *end = in.op.getEpilogues()[i].front().getTerminator();
+      frame.machine.show(in.op, end->getLoc(),
+                         {rows, widthOf(in.op.getSegment(i))}, values);
+    }
   }
 
   LogicalResult segment(const Code &code, SegmentAttr segment, int64_t row,
@@ -112,6 +132,9 @@ struct FusedLinear {
         gamma.empty() ? 0 : f32ScalarOf(in, EpsOfLayer, in.op.getEpsAttr());
     std::vector<double> entry(k);
     sums.resize(n);
+    if (frame.machine.options.onValue)
+      for (unsigned i = 0; i < instr.regions.size(); ++i)
+        stored.emplace_back(rows * widthOf(in.op.getSegment(i)));
     for (int64_t r = 0; r < rows; ++r) {
       ArrayRef<double> row = x.slice(r * k, k);
       if (gamma.empty())
@@ -133,6 +156,7 @@ struct FusedLinear {
     }
     for (auto [slot, dest] : llvm::zip(instr.out, dests))
       frame.array(slot) = dest;
+    showStored(rows);
     return success();
   }
 };

@@ -6,28 +6,53 @@
 
 #include "mlir/Pass/Pass.h"
 #include "mlir/Pass/PassRegistry.h"
+#include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
+#include "llvm/Support/JSON.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
 using namespace mlir::fdpp;
 
-/// Writes doubles [rows, columns] as numpy's format 1.0: a header padded to a
-/// multiple of 64 bytes, then the elements.
-static void writeNpy(llvm::raw_ostream &os, ArrayRef<double> values,
-                     int64_t columns) {
-  std::string header =
-      llvm::formatv("{{'descr': '<f8', 'fortran_order': False, 'shape': "
-                    "({0}, {1})}",
-                    values.size() / columns, columns);
+/// What stands before doubles in numpy's format 1.0: a header padded to a
+/// multiple of 64 bytes.
+static std::string npyHeader(ArrayRef<int64_t> shape) {
+  std::string extents;
+  llvm::raw_string_ostream os(extents);
+  llvm::interleaveComma(shape, os);
+  if (shape.size() == 1)
+    os << ","; // a tuple, in Python
+  std::string header = llvm::formatv(
+      "{{'descr': '<f8', 'fortran_order': False, 'shape': ({0})}", extents);
   constexpr size_t kPrefix = 10;
   header.append(63 - (kPrefix + header.size()) % 64, ' ');
   header += '\n';
-  os.write("\x93NUMPY\x01\x00", 8);
-  os << static_cast<char>(header.size() & 0xff)
-     << static_cast<char>(header.size() >> 8) << header;
+  std::string start("\x93NUMPY\x01\x00", 8);
+  start += static_cast<char>(header.size() & 0xff);
+  start += static_cast<char>(header.size() >> 8);
+  return start + header;
+}
+
+static void writeElements(llvm::raw_ostream &os, ArrayRef<double> values) {
   os.write(reinterpret_cast<const char *>(values.data()),
            values.size() * sizeof(double));
+}
+
+/// A line of JSON and an .npy file behind it.
+static void writeValue(llvm::raw_ostream &os, StringRef label,
+                       const ComputedValue &value) {
+  std::string header = npyHeader(value.shape);
+  llvm::json::OStream json(os);
+  json.object([&] {
+    json.attribute("label", label);
+    json.attribute("node", value.node);
+    json.attribute("op", value.op);
+    json.attribute("step", value.call);
+    json.attribute("npy_bytes",
+                   header.size() + value.elements.size() * sizeof(double));
+  });
+  os << '\n' << header;
+  writeElements(os, value.elements);
 }
 
 namespace {
@@ -64,37 +89,82 @@ private:
                << token << " is not in the vocabulary of " << *vocab;
       script.sequences[0].push_back(static_cast<int32_t>(token));
     }
-    script.steps = {{{0, static_cast<int64_t>(tokens.size())}}};
+    auto length = static_cast<int64_t>(tokens.size());
+    int64_t first = prefill > 0 ? std::min<int64_t>(prefill, length) : length;
+    script.steps = {{{0, first}}};
+    for (int64_t i = first; i < length; ++i)
+      script.steps.push_back({{0, 1}});
+    return run(module, script, *mode, *vocab);
+  }
+
+  LogicalResult run(ModuleOp module, const Script &script, RoundingMode mode,
+                    int64_t vocab) {
     FolderWeights source(weights);
     InterpreterOptions options;
-    options.rounding = *mode;
+    options.rounding = mode;
+    std::optional<llvm::raw_fd_ostream> stream;
+    if (!values.empty()) {
+      std::error_code error;
+      stream.emplace(values, error, llvm::sys::fs::CD_OpenAlways,
+                     llvm::sys::fs::FA_Write, llvm::sys::fs::OF_Append);
+      if (error)
+        return cannotWrite(module, values, error);
+      options.onValue = [&](const ComputedValue &value) {
+        writeValue(*stream, label, value);
+      };
+      options.weightCache = 0; // each is read once
+    }
     auto result = runScript(module, script, source, options);
     if (!result)
       return emitError(module.getLoc(), llvm::toString(result.takeError()));
-    return write(module, result->sequences[0], *vocab);
+    if (stream) {
+      stream->flush();
+      std::error_code error = stream->error();
+      stream->clear_error();
+      if (error)
+        return cannotWrite(module, values, error);
+    }
+    return write(module, result->sequences[0], vocab);
+  }
+
+  static LogicalResult cannotWrite(ModuleOp module, StringRef path,
+                                   std::error_code error) {
+    return emitError(module.getLoc(), "cannot write '")
+           << path << "': " << error.message();
   }
 
   LogicalResult write(ModuleOp module, ArrayRef<double> values,
                       int64_t columns) {
     std::error_code error;
+    if (logits.empty())
+      return success();
     llvm::raw_fd_ostream os(logits, error);
     if (!error) {
-      writeNpy(os, values, columns);
+      os << npyHeader({static_cast<int64_t>(values.size()) / columns, columns});
+      writeElements(os, values);
       os.close();
       error = os.error();
       os.clear_error();
     }
-    if (error)
-      return emitError(module.getLoc(), "cannot write '")
-             << logits << "': " << error.message();
-    return success();
+    return error ? cannotWrite(module, logits, error) : success();
   }
 
   ListOption<int64_t> tokens{*this, "tokens",
                              llvm::cl::desc("The ids of the sequence")};
   Option<std::string> logits{*this, "logits",
-                             llvm::cl::desc("The .npy file to write"),
+                             llvm::cl::desc("The .npy file to write, if any"),
                              llvm::cl::init("logits.npy")};
+  Option<int64_t> prefill{
+      *this, "prefill",
+      llvm::cl::desc("Tokens of the first step, each other has its own; 0: "
+                     "all in one"),
+      llvm::cl::init(0)};
+  Option<std::string> values{
+      *this, "values",
+      llvm::cl::desc("A file to append every intermediate value to that has a "
+                     "node in the ONNX graph")};
+  Option<std::string> label{*this, "label",
+                            llvm::cl::desc("A word for those values")};
   Option<std::string> round{
       *this, "round", llvm::cl::desc("Where to round: none, f32, bf16 or f16"),
       llvm::cl::init("none")};

@@ -2,6 +2,8 @@
 //===- Machine.cpp - Calls, weights and registers -------------------------===//
 #include "Machine.h"
 
+#include "fdpp/Dialect/FDPP/IR/Provenance.h"
+
 #include "mlir/IR/BuiltinTypes.h"
 
 using namespace mlir;
@@ -67,12 +69,27 @@ static void endLives(Frame &frame, const Code &code, unsigned i) {
   }
 }
 
+/// The tensor that an operation gave: its result, or its last destination.
+static void showResult(Frame &frame, const Instr &instr) {
+  Slot slot = instr.out.empty() ? instr.in.back() : instr.out.front();
+  const Array &array = frame.array(slot);
+  std::vector<double> storage;
+  frame.machine.show(instr.op, instr.op->getLoc(), array.shape(),
+                     array.dense(storage));
+}
+
 LogicalResult Frame::run(const Code &code) {
-  for (const Instr &instr : code.instrs)
+  auto dead = code.dead.begin();
+  for (const auto &[i, instr] : llvm::enumerate(code.instrs)) {
     if (failed(instr.run(*this, instr)))
       return failure();
-    else if (!code.views.empty())
-      endLives(*this, code, &instr - code.instrs.data());
+    if (instr.shown && machine.options.onValue)
+      showResult(*this, instr);
+    for (; dead != code.dead.end() && dead->first == i; ++dead)
+      array(dead->second) = Array();
+    if (!code.views.empty())
+      endLives(*this, code, i);
+  }
   return success();
 }
 
@@ -124,18 +141,46 @@ Expected<std::vector<Datum>> Machine::call(func::FuncOp op,
   return run(*function, arguments);
 }
 
+void Machine::show(Operation *op, Location value, ArrayRef<int64_t> shape,
+                   ArrayRef<double> elements) const {
+  if (!options.onValue)
+    return;
+  StringRef node = nodeOf(value, iteration);
+  if (!node.empty())
+    options.onValue(
+        {node, op->getName().getStringRef(), shape, elements, calls - 1});
+}
+
+/// Forgets the oldest weights when there is no room for another.
+void Machine::keepWeight(std::pair<Operation *, int64_t> key,
+                         const Array &array) {
+  size_t bytes = array.size() * sizeof(double);
+  if (bytes > options.weightCache)
+    return;
+  while (weightBytes > options.weightCache - bytes) {
+    auto oldest = weightCache.find(weightOrder.front());
+    weightBytes -= oldest->second.size() * sizeof(double);
+    weightCache.erase(oldest);
+    weightOrder.pop_front();
+  }
+  weightCache[key] = array;
+  weightOrder.push_back(key);
+  weightBytes += bytes;
+}
+
 Expected<Array> Machine::weight(WeightOp op, int64_t layer) {
   if (layer < 0 || layer >= static_cast<int64_t>(op.getLayers()))
     return createStringError("weight @" + op.getSymName() + " has no layer " +
                              llvm::Twine(layer));
-  Array &cached = weightCache[{op, layer}];
-  if (!cached.isNull())
-    return cached;
+  std::pair<Operation *, int64_t> key(op, layer);
+  if (auto cached = weightCache.find(key); cached != weightCache.end())
+    return cached->second;
   if (op.getInit().empty()) {
     auto read = weights.read((*op.getSources())[layer], op.getTensorType());
     if (!read)
       return read.takeError();
-    return cached = *read;
+    keepWeight(key, *read);
+    return *read;
   }
   auto &init = functions[op];
   if (!init) {
@@ -147,7 +192,8 @@ Expected<Array> Machine::weight(WeightOp op, int64_t layer) {
   auto results = run(*init, {Datum(layer)});
   if (!results)
     return results.takeError();
-  return cached = std::get<Array>(results->front());
+  keepWeight(key, std::get<Array>(results->front()));
+  return std::get<Array>(results->front());
 }
 
 //===----------------------------------------------------------------------===//
@@ -165,6 +211,7 @@ Expected<std::vector<Datum>> Interpreter::call(StringRef name,
   auto function = machine->symbols.lookup<func::FuncOp>(name);
   if (!function)
     return createStringError("no function @" + name);
+  ++machine->calls;
   return machine->call(function, arguments);
 }
 

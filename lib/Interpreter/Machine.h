@@ -17,6 +17,7 @@
 #include "mlir/IR/SymbolTable.h"
 #include "llvm/ADT/StringMap.h"
 
+#include <deque>
 #include <map>
 #include <string>
 
@@ -45,6 +46,7 @@ struct Instr {
   int64_t integer = 0; ///< A constant of the operation, if it is an integer.
   Array constant;      ///< A constant of the operation, if it is a tensor.
   std::vector<Code> regions;
+  bool shown = false; ///< To InterpreterOptions::onValue.
 };
 
 /// Memory whose life ends inside a block: a view into an arena.
@@ -60,6 +62,8 @@ struct Code {
   SmallVector<Slot, 6> args;
   Instr end;
   std::vector<LiveRange> views;
+  /// Tensors nobody reads behind an instruction, in the order of those.
+  std::vector<std::pair<unsigned, Slot>> dead;
 };
 
 /// A function, or the init region of a weight.
@@ -103,6 +107,9 @@ public:
   llvm::Expected<std::vector<Datum>> run(const Function &function,
                                          ArrayRef<Datum> arguments);
   llvm::Expected<Array> weight(WeightOp op, int64_t layer);
+  /// Calls onValue, if somebody listens and the location names a node.
+  void show(Operation *op, Location value, ArrayRef<int64_t> shape,
+            ArrayRef<double> elements) const;
 
   bool exact() const { return options.rounding == RoundingMode::Exact; }
   /// What a stored element of this type is rounded by.
@@ -116,11 +123,17 @@ public:
   Rounder modeRounder; ///< Of linears' operands and of the cache.
   SymbolTable symbols;
   std::optional<unsigned> variant; ///< Of every dispatch, if chosen.
+  int64_t iteration = 0;           ///< Of the loop over layers that runs.
+  int64_t calls = 0;               ///< From outside, the running one too.
   std::string failure;
 
 private:
   DenseMap<Operation *, std::unique_ptr<Function>> functions;
+  void keepWeight(std::pair<Operation *, int64_t> key, const Array &array);
+
   std::map<std::pair<Operation *, int64_t>, Array> weightCache;
+  std::deque<std::pair<Operation *, int64_t>> weightOrder; ///< Oldest first.
+  size_t weightBytes = 0;
 };
 
 /// The registers of one call.

@@ -86,8 +86,9 @@ static double dot(const double *x, const double *w, int64_t k) {
 
 void mlir::fdpp::multiply(ArrayRef<double> x, ArrayRef<double> w, int64_t rows,
                           int64_t k, int64_t n, MutableArrayRef<double> y) {
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t c = 0; c < n; ++c)
+  // A row of w is read from memory once.
+  for (int64_t c = 0; c < n; ++c)
+    for (int64_t r = 0; r < rows; ++r)
       y[r * n + c] = dot(&x[r * k], &w[c * k], k);
 }
 

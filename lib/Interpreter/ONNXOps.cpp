@@ -26,6 +26,9 @@ static int64_t saturated(double value) {
 }
 
 static Tensor toTensor(const Array &array, TensorKind kind) {
+  // Weights are large. Tensors of a graph are never written in place.
+  if (auto storage = array.storage(); storage && kind == TensorKind::Float)
+    return Tensor::sharing(array.shape(), storage);
   std::vector<double> storage;
   ArrayRef<double> values = array.dense(storage);
   if (kind == TensorKind::Float)
@@ -39,6 +42,8 @@ static Tensor toTensor(const Array &array, TensorKind kind) {
 }
 
 static Array toArray(const Tensor &tensor) {
+  if (tensor.isFloat())
+    return Array::sharing(tensor.shape(), tensor.storage());
   std::vector<double> values(tensor.size());
   for (int64_t i = 0; i < tensor.size(); ++i)
     values[i] = tensor.asDouble(i);

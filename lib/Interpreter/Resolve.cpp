@@ -4,6 +4,7 @@
 
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Interfaces/ViewLikeInterface.h"
+#include "llvm/ADT/DenseSet.h"
 #include "llvm/ADT/SetVector.h"
 
 using namespace mlir;
@@ -41,10 +42,14 @@ public:
 private:
   LogicalResult operation(Operation &op, Instr &instr);
   void findViews(Block &block, Code &code);
+  void findDead(Block &block, Code &code);
+  bool isShown(Operation &op);
   Slot slotOf(Value value);
 
   Function &function;
   DenseMap<Value, Slot> slots;
+  /// What depends on the function's arguments.
+  llvm::DenseSet<Value> dependent;
 };
 } // namespace
 
@@ -65,8 +70,36 @@ Slot Resolver::slotOf(Value value) {
   return it->second = Slot{kind, count++};
 }
 
+/// Operations that only move values, or that show their own: a step's rows, a
+/// fused linear's segments.
+static bool showsNothing(Operation &op) {
+  if (isa<RopeTableOp>(op)) // its last destination is not its first result
+    return op.getNumResults() == 0;
+  return isa<WeightAtOp, KVAppendOp, SelectRowsOp, FusedLinearOp, DispatchOp>(
+      op);
+}
+
+bool Resolver::isShown(Operation &op) {
+  StringRef dialect = op.getName().getDialectNamespace();
+  if ((dialect != "fdpp" && dialect != "onnx") || showsNothing(op))
+    return false;
+  bool given = op.getNumResults() > 0;
+  if (!given && op.getNumOperands() == 0)
+    return false;
+  Value value = given ? Value(op.getResult(0)) : op.getOperands().back();
+  return isa<ShapedType>(value.getType()) &&
+         isa<FloatType>(getElementTypeOrSelf(value.getType())) &&
+         llvm::any_of(op.getOperands(), [&](Value operand) {
+           return dependent.contains(operand);
+         });
+}
+
 LogicalResult Resolver::operation(Operation &op, Instr &instr) {
   instr.op = &op;
+  instr.shown = isShown(op);
+  if (llvm::any_of(op.getOperands(),
+                   [&](Value operand) { return dependent.contains(operand); }))
+    dependent.insert(op.result_begin(), op.result_end());
   for (Value operand : op.getOperands())
     instr.in.push_back(slotOf(operand));
   for (Value result : op.getResults())
@@ -121,6 +154,24 @@ void Resolver::findViews(Block &block, Code &code) {
   }
 }
 
+/// Tensors of the block by their last readers. Memory lives on its own.
+void Resolver::findDead(Block &block, Code &code) {
+  DenseMap<Operation *, unsigned> order;
+  for (Operation &op : block)
+    order.try_emplace(&op, order.size());
+  for (Operation &op : block.without_terminator())
+    for (Value result : op.getResults()) {
+      if (!isa<TensorType>(result.getType()))
+        continue;
+      unsigned last = order[&op];
+      for (Operation *user : result.getUsers())
+        last = std::max(last, order[block.findAncestorOpInBlock(*user)]);
+      if (last < code.instrs.size())
+        code.dead.push_back({last, slotOf(result)});
+    }
+  llvm::sort(code.dead, llvm::less_first());
+}
+
 LogicalResult Resolver::block(Region &region, Code &code) {
   if (region.empty())
     return success();
@@ -131,6 +182,8 @@ LogicalResult Resolver::block(Region &region, Code &code) {
   Block &block = region.front();
   for (BlockArgument argument : block.getArguments())
     code.args.push_back(slotOf(argument));
+  if (!isa<WeightOp>(region.getParentOp()))
+    dependent.insert(block.args_begin(), block.args_end());
   code.instrs.reserve(block.getOperations().size());
   for (Operation &op : block) {
     bool isEnd = op.hasTrait<OpTrait::IsTerminator>();
@@ -139,6 +192,7 @@ LogicalResult Resolver::block(Region &region, Code &code) {
       return failure();
   }
   findViews(block, code);
+  findDead(block, code);
   return success();
 }
 

@@ -66,9 +66,9 @@ class StepDriver {
 public:
   StepDriver(ModuleOp module, const Script &script, WeightSource &weights,
              InterpreterOptions options)
-      : script(script), interpreter(module, weights, options),
-        entries(entriesOf(module)), engine(script.seed),
-        tolerance(defaultTolerance(options.rounding)) {
+      : script(script), watched(options.onValue != nullptr),
+        interpreter(module, weights, options), entries(entriesOf(module)),
+        engine(script.seed), tolerance(defaultTolerance(options.rounding)) {
     module.walk([&](DispatchOp op) {
       variants = std::max<unsigned>(variants, op.getRegions().size());
     });
@@ -93,6 +93,8 @@ private:
   }
 
   const Script &script;
+  /// Somebody looks at each value: steps run as an engine runs them, once.
+  const bool watched;
   Interpreter interpreter;
   llvm::StringMap<func::FuncOp> entries;
   std::mt19937_64 engine;
@@ -143,7 +145,7 @@ llvm::Error StepDriver::prepareCache() {
 /// Every entry that may run this step.
 std::vector<func::FuncOp> StepDriver::entriesFor(int64_t sequences) {
   std::vector<func::FuncOp> result;
-  for (StringRef kind : {"step", "prefill", "mixed", "decode"})
+  for (StringRef kind : {"step", "mixed", "prefill", "decode"})
     if (auto it = entries.find(kind); it != entries.end())
       if (kind != "decode" || decodeSeqs == sequences)
         result.push_back(it->second);
@@ -196,6 +198,8 @@ llvm::Error StepDriver::runEntries(int64_t tokens, int64_t sequences) {
   std::vector<func::FuncOp> runnable = entriesFor(sequences);
   if (runnable.empty())
     return createStringError("the module has no entry for a step");
+  if (watched) // @decode comes last, @prefill before it
+    return runOnce(runnable.back(), tokens);
   Array before = cache;
   for (func::FuncOp entry : runnable) {
     unsigned &count = runs[entry.getName()];
@@ -213,7 +217,8 @@ llvm::Error StepDriver::runEntries(int64_t tokens, int64_t sequences) {
 llvm::Error StepDriver::runOnce(func::FuncOp entry, int64_t tokens) {
   std::vector<int64_t> order(tokens);
   std::iota(order.begin(), order.end(), 0);
-  shuffle(order);
+  if (!watched)
+    shuffle(order);
   // A step that gives fewer rows is repeated: it stores the same once more.
   int64_t most = tokens;
   if (auto i = argumentWithRole(entry, "rows"))

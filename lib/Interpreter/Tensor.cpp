@@ -38,11 +38,17 @@ Tensor::Tensor(TensorKind kind, ArrayRef<int64_t> shape)
 }
 
 Tensor Tensor::floats(ArrayRef<int64_t> shape, std::vector<double> values) {
+  return sharing(shape,
+                 std::make_shared<std::vector<double>>(std::move(values)));
+}
+
+Tensor Tensor::sharing(ArrayRef<int64_t> shape,
+                       std::shared_ptr<std::vector<double>> values) {
   Tensor result(TensorKind::Float, {0});
   result.dims.assign(shape.begin(), shape.end());
   result.count = numElements(shape);
-  assert(result.count == int64_t(values.size()) && "shape and data disagree");
-  result.doubles = std::make_shared<std::vector<double>>(std::move(values));
+  assert(result.count == int64_t(values->size()) && "shape and data disagree");
+  result.doubles = std::move(values);
   return result;
 }
 

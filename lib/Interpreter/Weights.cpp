@@ -9,6 +9,8 @@
 
 #include "mlir/IR/BuiltinAttributes.h"
 #include "llvm/ADT/APFloat.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/bit.h"
 #include "llvm/Support/Endian.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/Path.h"
@@ -49,6 +51,15 @@ Expected<Array> WeightSource::read(Attribute source, RankedTensorType type) {
   return Array::of(type.getShape(), std::move(values));
 }
 
+/// Elements of the formats that weights have, at the speed of memory.
+template <typename T, typename Fn>
+static void decodeAll(const char *bytes, MutableArrayRef<double> values,
+                      Fn toDouble) {
+  for (auto [i, value] : llvm::enumerate(values))
+    value = toDouble(llvm::support::endian::read<T, llvm::endianness::little>(
+        bytes + i * sizeof(T)));
+}
+
 /// Element `i` of little-endian `bytes`.
 static double decode(const char *bytes, Type type, int64_t i) {
   using namespace llvm::support;
@@ -79,7 +90,15 @@ Expected<Array> FolderWeights::read(Attribute source, RankedTensorType type) {
       count * (element.getIntOrFloatBitWidth() / 8))
     return sourceError(source, path + ": the range is shorter than the weight");
   std::vector<double> values(count);
-  for (int64_t i = 0; i < count; ++i)
-    values[i] = decode((*buffer)->getBufferStart(), element, i);
+  const char *bytes = (*buffer)->getBufferStart();
+  if (element.isF32())
+    decodeAll<uint32_t>(bytes, values, llvm::bit_cast<float, uint32_t>);
+  else if (element.isBF16())
+    decodeAll<uint16_t>(bytes, values, [](uint16_t bits) {
+      return llvm::bit_cast<float>(uint32_t(bits) << 16);
+    });
+  else
+    for (int64_t i = 0; i < count; ++i)
+      values[i] = decode(bytes, element, i);
   return Array::of(type.getShape(), std::move(values));
 }

@@ -70,6 +70,18 @@ def test_compile_takes_a_minute_and_a_gibibyte(smollm2):
     assert 0 < peak <= 2**30
 
 
+def test_compare_takes_two_minutes_and_two_gibibytes(smollm2, tmp_path):
+    engine = tmp_path / "taps.fdpp"
+    model = smollm2 / "onnx" / "model.onnx"
+    subprocess.run([BIN / "fdpp-compile", model, "-o", engine, "--dtype=f32", "--taps"],
+                   check=True, capture_output=True)
+    seconds, peak = measured(sys.executable, "-m", "fdpp.compare", model, engine,
+                             "--tokens", "504,3575,282,4649,314", "--bin", BIN)
+    print(f"SmolLM2: {seconds:.1f} s, {peak / 2**20:.0f} MiB anonymous")
+    assert seconds <= 120
+    assert 0 < peak <= 2**31
+
+
 def test_start_to_first_token(smollm2):
     """With a warm cache: the best of five runs, process start included."""
     engine = smollm2 / "model.fdpp"

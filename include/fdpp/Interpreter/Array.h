@@ -43,6 +43,9 @@ public:
   static Array filled(ArrayRef<int64_t> shape, double value);
   /// A fresh row-major array of these elements.
   static Array of(ArrayRef<int64_t> shape, std::vector<double> values);
+  /// A row-major array of the elements in this storage.
+  static Array sharing(ArrayRef<int64_t> shape,
+                       std::shared_ptr<std::vector<double>> values);
 
   bool isNull() const { return !cells; }
   ArrayRef<int64_t> shape() const { return extents; }
@@ -79,6 +82,9 @@ public:
   /// The elements in row-major order: the buffer itself if it is contiguous,
   /// else a copy in `storage`.
   ArrayRef<double> dense(std::vector<double> &storage) const;
+  /// The whole buffer, if it holds the elements in row-major order and no more;
+  /// else null.
+  std::shared_ptr<std::vector<double>> storage() const;
   /// Overwrites all elements, in row-major order.
   void assign(ArrayRef<double> values) const;
   /// A contiguous array with a buffer of its own.

@@ -18,14 +18,30 @@
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/Support/Error.h"
 
+#include <functional>
 #include <memory>
 #include <variant>
 #include <vector>
 
 namespace mlir::fdpp {
 
+/// What an operation has just computed, for who wants to see a model from
+/// inside. The pointers hold during the call.
+struct ComputedValue {
+  StringRef node; ///< Of the ONNX graph, computes the same: Provenance.h.
+  StringRef op;   ///< "fdpp.rope"
+  ArrayRef<int64_t> shape;
+  ArrayRef<double> elements; ///< Row-major.
+  int64_t call;              ///< Of Interpreter::call, from 0: the step.
+};
+
 struct InterpreterOptions {
   RoundingMode rounding = RoundingMode::Exact;
+  /// Called with the float tensors that depend on the function's arguments and
+  /// whose location names a node, in the order of the computation.
+  std::function<void(const ComputedValue &)> onValue;
+  /// Bytes of weights that are kept for their next use, counted as doubles.
+  size_t weightCache = std::numeric_limits<size_t>::max();
 };
 
 /// What a function takes and gives: a float, an integer or index, or a tensor

@@ -37,6 +37,9 @@ public:
 
   static Tensor floats(llvm::ArrayRef<int64_t> shape,
                        std::vector<double> values);
+  /// The same, sharing the storage with who else holds it.
+  static Tensor sharing(llvm::ArrayRef<int64_t> shape,
+                        std::shared_ptr<std::vector<double>> values);
   static Tensor ints(llvm::ArrayRef<int64_t> shape,
                      std::vector<int64_t> values);
   static Tensor bools(llvm::ArrayRef<int64_t> shape,
@@ -55,6 +58,10 @@ public:
   /// Elements of a Float tensor. Writing unshares.
   llvm::ArrayRef<double> f() const;
   llvm::MutableArrayRef<double> f();
+  /// What holds them. Others must not write to it while tensors share it.
+  const std::shared_ptr<std::vector<double>> &storage() const {
+    return doubles;
+  }
   /// Elements of an Int or Bool tensor (bools are 0 or 1). Writing unshares.
   llvm::ArrayRef<int64_t> i() const;
   llvm::MutableArrayRef<int64_t> i();

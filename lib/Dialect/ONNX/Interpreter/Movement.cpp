@@ -43,7 +43,22 @@ static std::vector<int64_t> walk(ArrayRef<int64_t> shape,
   return indices;
 }
 
+/// Block by block, so that both sides stay in the cache.
+static Tensor transposed(const Tensor &data) {
+  int64_t rows = data.dim(0), columns = data.dim(1), block = 16;
+  Tensor result(TensorKind::Float, {columns, rows});
+  ArrayRef<double> in = data.f();
+  MutableArrayRef<double> out = result.f();
+  for (int64_t r = 0; r < rows; r += block)
+    for (int64_t c = 0; c < columns; ++c)
+      for (int64_t i = r; i < std::min(r + block, rows); ++i)
+        out[c * rows + i] = in[i * columns + c];
+  return result;
+}
+
 Tensor permuted(const Tensor &data, ArrayRef<int64_t> perm) {
+  if (data.isFloat() && perm == ArrayRef<int64_t>({1, 0}))
+    return transposed(data);
   auto strides = stridesOf(data.shape());
   Dims shape, steps;
   for (int64_t from : perm) {
