@@ -98,7 +98,19 @@ struct MaskedAttention {
 };
 } // namespace
 
+static LogicalResult runSlotPositions(Frame &frame, const Instr &instr) {
+  ArrayRef<int64_t> shape = frame.array(instr.in[0]).shape();
+  int64_t past = instr.in.size() > 1 ? frame.array(instr.in[1]).dim(2) : 0;
+  std::vector<double> positions;
+  for (int64_t b = 0; b < shape[0]; ++b)
+    for (int64_t i = 0; i < shape[1]; ++i)
+      positions.push_back(past + i);
+  frame.array(instr.out[0]) = Array::of(shape, std::move(positions));
+  return success();
+}
+
 void mlir::fdpp::addMaskedAttentionHandlers(HandlerMap &map) {
+  map["fdpp.slot_positions"] = {runSlotPositions};
   map["fdpp.masked_attention"] = {[](Frame &frame, const Instr &instr) {
     return MaskedAttention(frame, instr).run();
   }};

@@ -102,10 +102,12 @@ auto ::fdpp::detectPhase(ModuleOp module) -> Phase {
 static void addRecognisedPasses(OpPassManager &passes) {
   passes.addPass(onnx::createONNXInlineFunctions());
   OpPassManager &graph = passes.nest<func::FuncOp>();
+  graph.addPass(onnx::createONNXWidenFloats());
   graph.addPass(onnx::createONNXFoldConstants());
   // What a graph computes twice is one value to the passes that follow.
   graph.addPass(createCSEPass());
   graph.addPass(onnx::createONNXLiftShapes());
+  graph.addPass(onnx::createONNXCompose());
   graph.addPass(onnx::createONNXLiftMasks());
   passes.addPass(onnx::createONNXRecognise());
 }

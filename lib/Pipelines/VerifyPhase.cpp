@@ -66,7 +66,7 @@ Objection inRecognised(Operation *op) {
 Objection inRaised(Operation *op) {
   if (isOnnx(op))
     return Objection::owedBy("--onnx-recognise");
-  if (isa<MaskedAttentionOp>(op))
+  if (isa<MaskedAttentionOp, SlotPositionsOp>(op))
     return Objection::owedBy("--fdpp-to-step");
   if (isFusedOnly(op) || isa<DispatchOp, scf::ForOp>(op))
     return Objection::tooEarly();
@@ -92,7 +92,7 @@ bool lacksDestinations(Operation *op) {
 Objection inFused(Operation *op) {
   if (isOnnx(op))
     return Objection::owedBy("--onnx-recognise");
-  if (isa<MaskedAttentionOp>(op))
+  if (isa<MaskedAttentionOp, SlotPositionsOp>(op))
     return Objection::owedBy("--fdpp-to-step");
   // A rotary kernel of its own may read a range of a table's columns.
   auto slice = dyn_cast<tensor::ExtractSliceOp>(op);

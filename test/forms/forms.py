@@ -142,8 +142,9 @@ class Refused(Exception):
     """The compiler says why it does not take the graph."""
 
 
-def call(*command) -> None:
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+def call(*command, cwd: Path | None = None) -> None:
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True,
+                          cwd=cwd)
     if done.returncode == 0:
         return
     errors = [line.partition("error: ")[2] for line in done.stderr.splitlines()
@@ -163,8 +164,10 @@ def run_raised(model: Path, tokens: list[int], work: Path, *passes: str) -> np.n
     call(BIN / "fdpp-translate", "--import-onnx", model, "--mlir-print-debuginfo",
          "-o", imported)
     text = ",".join(map(str, tokens))
+    # Weights are ranges of files beside the model.
     call(BIN / "fdpp-opt", imported, *(passes or RAISE),
-         f"--fdpp-interpret=tokens={text} logits={logits}", "-o", work / "raised.mlir")
+         f"--fdpp-interpret=tokens={text} logits={logits}", "-o", work / "raised.mlir",
+         cwd=model.parent)
     return np.load(logits)
 
 

@@ -33,6 +33,7 @@ def cell(form: forms.Form, engine: bool) -> tuple[bool, str]:
 
 
 def print_matrix(cells: dict[tuple[str, str], str]) -> None:
+    """Families beside each other, six at a time; reasons below."""
     families = list(dict.fromkeys(family for family, _ in cells))
     variants = list(dict.fromkeys(variant for _, variant in cells))
     reasons: dict[str, int] = {}
@@ -44,13 +45,14 @@ def print_matrix(cells: dict[tuple[str, str], str]) -> None:
         number = reasons.setdefault(cell, len(reasons) + 1)
         return f"{cell.split(':')[0]} [{number}]"
 
-    rows = [["", *families]]
-    rows += [[variant, *(text(family, variant) for family in families)]
-             for variant in variants]
-    # As wide as a terminal allows: families below each other.
-    widths = [max(len(row[i]) for row in rows) for i in range(len(families) + 1)]
-    for row in rows:
-        print(" | ".join(part.ljust(width) for part, width in zip(row, widths)).rstrip())
+    for part in (families[i : i + 6] for i in range(0, len(families), 6)):
+        own = [v for v in variants if any((f, v) in cells for f in part)]
+        rows = [["", *part]]
+        rows += [[variant, *(text(family, variant) for family in part)] for variant in own]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(part) + 1)]
+        for row in rows:
+            print(" | ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip())
+        print()
     for reason, number in reasons.items():
         print(f"[{number}] {reason if len(reason) < 400 else reason[:400] + ' ...'}")
 

@@ -266,6 +266,10 @@ private:
     }
     if (auto attention = dyn_cast<MaskedAttentionOp>(op))
       return raiseAttention(attention);
+    if (auto slots = dyn_cast<SlotPositionsOp>(op)) {
+      mapping.map(slots.getResult(), argument(1));
+      return success();
+    }
     if (!isRowwise(&op))
       return op.emitOpError("cannot be laid out token by token");
     if (auto embed = dyn_cast<EmbedOp>(op))

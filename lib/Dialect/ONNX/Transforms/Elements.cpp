@@ -9,116 +9,17 @@
 namespace mlir::fdpp::onnx {
 
 //===----------------------------------------------------------------------===//
-// Predicates
-//===----------------------------------------------------------------------===//
-
-Predicate::Ref makeTruth(bool value) {
-  Predicate predicate;
-  predicate.kind = value ? Predicate::True : Predicate::False;
-  return std::make_shared<Predicate>(predicate);
-}
-
-Predicate::Ref makeAtLeastZero(AffineExpr expr) {
-  if (auto constant = dyn_cast<AffineConstantExpr>(expr))
-    return makeTruth(constant.getValue() >= 0);
-  Predicate predicate;
-  predicate.kind = Predicate::AtLeastZero;
-  predicate.expr = expr;
-  return std::make_shared<Predicate>(predicate);
-}
-
-Predicate::Ref makeJunction(Predicate::Kind kind, Predicate::Ref a,
-                            Predicate::Ref b) {
-  Predicate::Kind neutral =
-      kind == Predicate::And ? Predicate::True : Predicate::False;
-  if (a->kind == neutral)
-    return b;
-  if (b->kind == neutral)
-    return a;
-  if (a->kind == Predicate::True || a->kind == Predicate::False)
-    return a; // decides alone
-  if (b->kind == Predicate::True || b->kind == Predicate::False)
-    return b;
-  Predicate predicate;
-  predicate.kind = kind;
-  for (const Predicate::Ref &side : {a, b}) {
-    if (side->kind == kind)
-      predicate.parts.append(side->parts);
-    else
-      predicate.parts.push_back(side);
-  }
-  return std::make_shared<Predicate>(predicate);
-}
-
-Predicate::Ref makeNot(const Predicate &predicate) {
-  switch (predicate.kind) {
-  case Predicate::True:
-  case Predicate::False:
-    return makeTruth(predicate.kind == Predicate::False);
-  case Predicate::AtLeastZero:
-    return makeAtLeastZero(-predicate.expr - 1);
-  case Predicate::Nonzero: {
-    Predicate opposite = predicate;
-    opposite.negated = !predicate.negated;
-    return std::make_shared<Predicate>(opposite);
-  }
-  case Predicate::And:
-  case Predicate::Or: {
-    auto kind =
-        predicate.kind == Predicate::And ? Predicate::Or : Predicate::And;
-    Predicate::Ref all = makeTruth(kind == Predicate::And);
-    for (const Predicate::Ref &part : predicate.parts)
-      all = makeJunction(kind, all, makeNot(*part));
-    return all;
-  }
-  }
-  llvm_unreachable("unknown predicate");
-}
-
-std::string Elements::print(const Predicate &predicate) const {
-  switch (predicate.kind) {
-  case Predicate::True:
-    return "true";
-  case Predicate::False:
-    return "false";
-  case Predicate::AtLeastZero:
-    return shapes.print(predicate.expr) + " >= 0";
-  case Predicate::Nonzero: {
-    std::string text = "argument";
-    if (auto argument = dyn_cast<BlockArgument>(predicate.source))
-      text += " " + std::to_string(argument.getArgNumber());
-    text += "[";
-    for (auto [i, index] : llvm::enumerate(predicate.indices))
-      text += (i ? ", " : "") + shapes.print(index);
-    return text + (predicate.negated ? "] == 0" : "] != 0");
-  }
-  case Predicate::And:
-  case Predicate::Or: {
-    std::string text;
-    for (const Predicate::Ref &part : predicate.parts) {
-      if (!text.empty())
-        text += predicate.kind == Predicate::And ? " and " : " or ";
-      bool nested = !part->parts.empty();
-      text += nested ? "(" + print(*part) + ")" : print(*part);
-    }
-    return text;
-  }
-  }
-  llvm_unreachable("unknown predicate");
-}
-
-//===----------------------------------------------------------------------===//
 // Leaves
 //===----------------------------------------------------------------------===//
 
-Elements::Elements(const SymbolicShapes &shapes) : shapes(shapes) {}
+Elements::Elements(const SymbolicShapes &shapes, ArrayRef<AffineExpr> extents)
+    : shapes(shapes), layout(shapes, extents), context(shapes.getContext()) {}
 
 AffineExpr Elements::number(int64_t value) const {
   return getAffineConstantExpr(value, context);
 }
 
 Element Elements::read(Value value, ArrayRef<AffineExpr> at) {
-  context = value.getContext();
   auto type = dyn_cast<RankedTensorType>(value.getType());
   if (!type || type.getRank() != int64_t(at.size()))
     return {};
@@ -144,20 +45,22 @@ Element Elements::readArgument(Value value, ArrayRef<AffineExpr> at) {
   return {nullptr, std::make_shared<Predicate>(predicate), std::nullopt};
 }
 
+Element Elements::fromConstant(const Tensor &value, int64_t index) const {
+  if (value.isFloat())
+    return {nullptr, makeTruth(true),
+            std::pair(value.asDouble(index), value.asDouble(index))};
+  if (value.kind() == TensorKind::Bool)
+    return {nullptr, makeTruth(value.i()[index]), std::nullopt};
+  return {number(value.i()[index]), nullptr, std::nullopt};
+}
+
 Element Elements::readConstant(DenseElementsAttr elements,
                                ArrayRef<AffineExpr> at) {
   if (!elements.isSplat())
-    return {};
+    return readTable(elements, at);
   Tensor value = tensorFrom(elements.resizeSplat(
       RankedTensorType::get({}, elements.getElementType())));
-  if (value.isAbsent())
-    return {};
-  if (value.isFloat())
-    return {nullptr, makeTruth(true),
-            std::pair(value.asDouble(0), value.asDouble(0))};
-  if (value.kind() == TensorKind::Bool)
-    return {nullptr, makeTruth(value.i()[0]), std::nullopt};
-  return {number(value.i()[0]), nullptr, std::nullopt};
+  return value.isAbsent() ? Element() : fromConstant(value, 0);
 }
 
 //===----------------------------------------------------------------------===//
@@ -165,13 +68,18 @@ Element Elements::readConstant(DenseElementsAttr elements,
 //===----------------------------------------------------------------------===//
 
 Element Elements::readOperator(Operator op, ArrayRef<AffineExpr> at) {
+  if (auto place = layout.step(op, at))
+    return read(place->value, place->at);
   using Read = Element (Elements::*)(Operator, ArrayRef<AffineExpr>);
   Read read =
       llvm::StringSwitch<Read>(op.getSchema().name)
-          .Case("Cast", &Elements::readCast)
-          .Cases({"Range", "Unsqueeze", "Squeeze", "Expand", "Identity"},
-                 &Elements::readMoved)
-          .Case("Transpose", &Elements::readMoved)
+          .Cases({"Cast", "CastLike"}, &Elements::readCast)
+          .Case("Range", &Elements::readRange)
+          .Case("ConstantOfShape", &Elements::readFill)
+          .Case("Concat", &Elements::readConcat)
+          .Case("Gather", &Elements::readGather)
+          .Case("GatherND", &Elements::readGatherND)
+          .Case("CumSum", &Elements::readCumSum)
           .Cases({"Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal"},
                  &Elements::readCompare)
           .Cases({"And", "Or", "Not"}, &Elements::readLogic)
@@ -196,6 +104,10 @@ Element Elements::readCast(Operator op, ArrayRef<AffineExpr> at) {
   Type to = cast<TensorType>(op.outputAt(0).getType()).getElementType();
   if (to.isInteger(1)) {
     Predicate::Ref truth = asTruth(in);
+    if (in.floats && in.floats->first != 0 && in.floats->second == 0)
+      truth = in.truth;
+    else if (in.floats && in.floats->first == in.floats->second)
+      truth = makeTruth(in.floats->first != 0);
     return truth ? Element{nullptr, truth, std::nullopt} : Element();
   }
   // An argument's own number is not its truth; only booleans are 0 and 1.
@@ -203,6 +115,9 @@ Element Elements::readCast(Operator op, ArrayRef<AffineExpr> at) {
     return {nullptr, in.truth, std::pair(1.0, 0.0)};
   if (in.integer && keepsExtents(op))
     return in;
+  if (in.truth && from.isInteger(1) && isa<IntegerType>(to) &&
+      (in.truth->kind == Predicate::True || in.truth->kind == Predicate::False))
+    return {number(in.truth->kind == Predicate::True), nullptr, std::nullopt};
   return {};
 }
 
@@ -217,47 +132,97 @@ Element Elements::readBroadcast(Value operand, ArrayRef<AffineExpr> at) {
   return read(operand, own);
 }
 
-Element Elements::readMoved(Operator op, ArrayRef<AffineExpr> at) {
-  StringRef name = op.getSchema().name;
-  if (name == "Range") {
-    const auto &start = shapes.elementsOf(op.inputAt(0));
-    auto delta = constantInts(op.inputAt(2));
-    // Of a length that nobody knows, an element may stand for all others.
-    if (!start || !delta || !shapes.elementsOf(op.inputAt(1)))
+Element Elements::readRange(Operator op, ArrayRef<AffineExpr> at) {
+  const auto &start = shapes.elementsOf(op.inputAt(0));
+  auto delta = constantInts(op.inputAt(2));
+  // Of a length that nobody knows, an element may stand for all others.
+  if (!start || !delta || !shapes.elementsOf(op.inputAt(1)))
+    return {};
+  return {start->front() + at[0] * delta->front(), nullptr, std::nullopt};
+}
+
+Element Elements::readFill(Operator op, ArrayRef<AffineExpr>) {
+  auto value = op->getAttrOfType<DenseElementsAttr>("value");
+  Tensor fill = value ? tensorFrom(value) : Tensor();
+  return value && !fill.isAbsent() ? fromConstant(fill, 0) : Element();
+}
+
+/// Of two parts where the index may be in either: what holds in the second, if
+/// it would hold in the first, which is short, too.
+Element Elements::readConcat(Operator op, ArrayRef<AffineExpr> at) {
+  int64_t axis = intAttr(op, "axis", 0);
+  axis = axis < 0 ? axis + int64_t(at.size()) : axis;
+  auto dim = dyn_cast<AffineDimExpr>(at[axis]);
+  if (op->getNumOperands() != 2 || !dim)
+    return {};
+  auto extent = dyn_cast_or_null<AffineConstantExpr>(
+      shapes.extentOf(op->getOperand(0), axis));
+  if (!extent || extent.getValue() > 8)
+    return {};
+  SmallVector<AffineExpr, 4> inner(at);
+  inner[axis] = dim - extent;
+  Element second = read(op->getOperand(1), inner);
+  if (!second.integer)
+    return {};
+  for (int64_t i = 0; i < extent.getValue(); ++i) {
+    inner[axis] = number(i);
+    Element first = read(op->getOperand(0), inner);
+    AffineExpr here = second.integer.replace(dim, number(i));
+    if (!first.integer || layout.simplify(first.integer - here) != number(0))
       return {};
-    return {start->front() + at[0] * delta->front(), nullptr, std::nullopt};
   }
-  if (name == "Identity")
-    return read(op.inputAt(0), at);
-  if (name == "Expand")
-    return readBroadcast(op.inputAt(0), at);
-  auto inType = dyn_cast<RankedTensorType>(op.inputAt(0).getType());
-  if (!inType)
+  return second;
+}
+
+Element Elements::readGather(Operator op, ArrayRef<AffineExpr> at) {
+  auto indices = dyn_cast<RankedTensorType>(op.inputAt(1).getType());
+  auto data = dyn_cast<RankedTensorType>(op.inputAt(0).getType());
+  if (!indices || !data)
     return {};
-  SmallVector<AffineExpr, 4> inner(inType.getRank());
-  if (name == "Transpose") {
-    auto perm = op->getAttrOfType<DenseI64ArrayAttr>("perm");
-    for (size_t d = 0; d < at.size(); ++d)
-      inner[perm ? perm[d] : int64_t(at.size() - 1 - d)] = at[d];
-    return read(op.inputAt(0), inner);
-  }
-  auto axes = constantInts(op.inputAt(1));
-  if (!axes)
+  int64_t axis = intAttr(op, "axis", 0);
+  axis = axis < 0 ? axis + data.getRank() : axis;
+  Element index = read(op.inputAt(1), at.slice(axis, indices.getRank()));
+  // Negative indices count from the end.
+  if (!index.integer || layout.lower(index.integer).value_or(-1) < 0)
     return {};
-  bool adds = name == "Unsqueeze";
-  int64_t rank = adds ? at.size() : inType.getRank();
-  SmallVector<bool> unit(rank, false);
-  for (int64_t axis : *axes)
-    unit[axis < 0 ? axis + rank : axis] = true;
-  size_t from = 0;
-  inner.clear();
-  for (int64_t d = 0; d < rank; ++d) {
-    if (adds && !unit[d])
-      inner.push_back(at[d]);
-    else if (!adds)
-      inner.push_back(unit[d] ? number(0) : at[from++]);
-  }
+  SmallVector<AffineExpr, 4> inner(at.take_front(axis));
+  inner.push_back(index.integer);
+  llvm::append_range(inner, at.drop_front(axis + indices.getRank()));
   return read(op.inputAt(0), inner);
+}
+
+Element Elements::readGatherND(Operator op, ArrayRef<AffineExpr> at) {
+  auto indices = dyn_cast<RankedTensorType>(op.inputAt(1).getType());
+  if (!indices || intAttr(op, "batch_dims", 0) != 0 ||
+      indices.isDynamicDim(indices.getRank() - 1))
+    return {};
+  size_t lead = indices.getRank() - 1;
+  SmallVector<AffineExpr, 4> inner, place(at.take_front(lead));
+  place.push_back({});
+  for (int64_t i = 0; i < indices.getShape().back(); ++i) {
+    place.back() = number(i);
+    Element index = read(op.inputAt(1), place);
+    if (!index.integer || layout.lower(index.integer).value_or(-1) < 0)
+      return {};
+    inner.push_back(index.integer);
+  }
+  llvm::append_range(inner, at.drop_front(lead));
+  return read(op.inputAt(0), inner);
+}
+
+/// Sums of one number.
+Element Elements::readCumSum(Operator op, ArrayRef<AffineExpr> at) {
+  auto axis = constantInts(op.inputAt(1));
+  if (!axis || intAttr(op, "reverse", 0) || intAttr(op, "exclusive", 0))
+    return {};
+  size_t d = axis->front() < 0 ? axis->front() + at.size() : axis->front();
+  // What holds for every index below this one too.
+  if (!isa<AffineDimExpr>(at[d]))
+    return {};
+  Element summand = read(op.inputAt(0), at);
+  if (!isa_and_nonnull<AffineConstantExpr>(summand.integer))
+    return {};
+  return {(at[d] + 1) * summand.integer, nullptr, std::nullopt};
 }
 
 Element Elements::readCompare(Operator op, ArrayRef<AffineExpr> at) {
@@ -265,7 +230,7 @@ Element Elements::readCompare(Operator op, ArrayRef<AffineExpr> at) {
   Element b = readBroadcast(op.inputAt(1), at);
   if (!a.integer || !b.integer)
     return {};
-  AffineExpr difference = b.integer - a.integer; // b - a
+  AffineExpr difference = layout.simplify(b.integer - a.integer);
   StringRef name = op.getSchema().name;
   Predicate::Ref truth;
   if (name == "LessOrEqual")
@@ -303,11 +268,19 @@ Element Elements::readArithmetic(Operator op, ArrayRef<AffineExpr> at) {
   StringRef name = op.getSchema().name;
   if (a.integer && b.integer) {
     if (name == "Add")
-      return {a.integer + b.integer, nullptr, std::nullopt};
+      return {layout.simplify(a.integer + b.integer), nullptr, std::nullopt};
     if (name == "Sub")
-      return {a.integer - b.integer, nullptr, std::nullopt};
+      return {layout.simplify(a.integer - b.integer), nullptr, std::nullopt};
     return {a.integer * b.integer, nullptr, std::nullopt};
   }
+  // Two biases: a key is hidden by either.
+  auto isBias = [](const Element &element) {
+    return element.floats && element.floats->first == 0 &&
+           element.floats->second < 0;
+  };
+  if (name == "Add" && isBias(a) && isBias(b))
+    return {nullptr, makeJunction(Predicate::And, a.truth, b.truth),
+            std::pair(0.0, std::max(a.floats->second, b.floats->second))};
   // A choice of two floats with a constant, as (1 - mask) * -3e38.
   bool constantFirst = a.floats && a.truth->kind == Predicate::True;
   bool constantSecond = b.floats && b.truth->kind == Predicate::True;
@@ -333,6 +306,20 @@ Element Elements::readWhere(Operator op, ArrayRef<AffineExpr> at) {
   };
   if (isConstant(x) && isConstant(y))
     return {nullptr, condition, std::pair(x.floats->first, y.floats->first)};
+  // A bias that a condition replaces by one of its two numbers.
+  for (bool first : {true, false}) {
+    const Element &fixed = first ? x : y, &choice = first ? y : x;
+    if (!isConstant(fixed) || !choice.floats || isConstant(choice))
+      continue;
+    Predicate::Ref here = first ? condition : makeNot(*condition);
+    if (fixed.floats->first == choice.floats->second)
+      return {nullptr,
+              makeJunction(Predicate::And, makeNot(*here), choice.truth),
+              choice.floats};
+    if (fixed.floats->first == choice.floats->first)
+      return {nullptr, makeJunction(Predicate::Or, here, choice.truth),
+              choice.floats};
+  }
   Predicate::Ref a = asTruth(x), b = asTruth(y);
   if (!a || !b)
     return {};

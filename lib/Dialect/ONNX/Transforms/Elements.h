@@ -9,9 +9,13 @@
 #ifndef FDPP_LIB_DIALECT_ONNX_TRANSFORMS_ELEMENTS_H
 #define FDPP_LIB_DIALECT_ONNX_TRANSFORMS_ELEMENTS_H
 
-#include "Symbolic.h"
+#include "Layout.h"
 
 #include <memory>
+
+namespace mlir::fdpp {
+class Tensor;
+}
 
 namespace mlir::fdpp::onnx {
 
@@ -47,7 +51,8 @@ struct Element {
 
 class Elements {
 public:
-  explicit Elements(const SymbolicShapes &shapes);
+  /// Dimension i of an index runs below `extents[i]`; null is any extent.
+  Elements(const SymbolicShapes &shapes, ArrayRef<AffineExpr> extents);
 
   /// Element `at` of `value`, whose rank is the number of indices.
   Element read(Value value, ArrayRef<AffineExpr> at);
@@ -62,8 +67,15 @@ private:
   Element readOperator(Operator op, ArrayRef<AffineExpr> at);
   Element readArgument(Value value, ArrayRef<AffineExpr> at);
   Element readConstant(DenseElementsAttr elements, ArrayRef<AffineExpr> at);
+  Element readTable(DenseElementsAttr elements, ArrayRef<AffineExpr> at);
+  Element fromConstant(const Tensor &value, int64_t index) const;
   Element readCast(Operator op, ArrayRef<AffineExpr> at);
-  Element readMoved(Operator op, ArrayRef<AffineExpr> at);
+  Element readRange(Operator op, ArrayRef<AffineExpr> at);
+  Element readFill(Operator op, ArrayRef<AffineExpr> at);
+  Element readConcat(Operator op, ArrayRef<AffineExpr> at);
+  Element readGather(Operator op, ArrayRef<AffineExpr> at);
+  Element readGatherND(Operator op, ArrayRef<AffineExpr> at);
+  Element readCumSum(Operator op, ArrayRef<AffineExpr> at);
   Element readCompare(Operator op, ArrayRef<AffineExpr> at);
   Element readLogic(Operator op, ArrayRef<AffineExpr> at);
   Element readArithmetic(Operator op, ArrayRef<AffineExpr> at);
@@ -74,7 +86,8 @@ private:
   AffineExpr number(int64_t value) const;
 
   const SymbolicShapes &shapes;
-  MLIRContext *context = nullptr;
+  Layout layout;
+  MLIRContext *context;
   Operation *stuck = nullptr;
 };
 

@@ -88,7 +88,12 @@ private:
   }
   bool addPadding(const Predicate &predicate) {
     if (predicate.negated || predicate.indices.size() != 2 ||
-        predicate.indices[0] != dim(0) || predicate.indices[1] != dim(3))
+        predicate.indices[1] != dim(3))
+      return false;
+    // A batch of one has the index 0.
+    auto type = cast<RankedTensorType>(predicate.source.getType());
+    bool one = type.getDimSize(0) == 1 && isZero(predicate.indices[0]);
+    if (predicate.indices[0] != dim(0) && !one)
       return false;
     if (result.padding && result.padding != predicate.source)
       return false;
@@ -176,10 +181,6 @@ struct LiftMasksPass : impl::ONNXLiftMasksBase<LiftMasksPass> {
   }
 
   LogicalResult lift(Operator attention, const SymbolicShapes &shapes) {
-    Elements elements(shapes);
-    auto predicate = readMask(attention, elements);
-    if (failed(predicate))
-      return failure();
     auto queryType =
         dyn_cast<RankedTensorType>(attention.inputAt(kQuery).getType());
     AffineExpr queries = queryType ? shapes.extentOf(attention.inputAt(kQuery),
@@ -194,6 +195,12 @@ struct LiftMasksPass : impl::ONNXLiftMasksBase<LiftMasksPass> {
     if (!queries || !past)
       return attention->emitOpError(
           "has query or past lengths that are no function of the inputs");
+    Elements elements(shapes, {AffineExpr(), AffineExpr(), queries,
+                               simplifyAffineExpr(past + queries, 0,
+                                                  shapes.symbols().size())});
+    auto predicate = readMask(attention, elements);
+    if (failed(predicate))
+      return failure();
     Classifier classifier(shapes, past);
     if (!classifier.add(**predicate)) {
       std::string condition = elements.print(**predicate);
@@ -203,7 +210,11 @@ struct LiftMasksPass : impl::ONNXLiftMasksBase<LiftMasksPass> {
                                     "batch d0 where ")
              << condition;
     }
-    setMask(attention, classifier.meaning(), queries, past, shapes);
+    Meaning meaning = classifier.meaning();
+    // A single query is the last token: it sees all that are there.
+    if (queries == getAffineConstantExpr(1, &getContext()))
+      meaning.causal = true;
+    setMask(attention, meaning, queries, past, shapes);
     return success();
   }
 

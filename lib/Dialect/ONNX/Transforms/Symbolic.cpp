@@ -16,11 +16,56 @@ constexpr int64_t kMaxElements = 64;
 // Arguments
 //===----------------------------------------------------------------------===//
 
+static bool hasSum(func::FuncOp func, unsigned index) {
+  auto names = func.getArgAttrOfType<ArrayAttr>(index, "onnx.dims");
+  return names && llvm::any_of(names.getAsRange<StringAttr>(), [](auto name) {
+           return name.getValue().contains(" + ");
+         });
+}
+
 SymbolicShapes::SymbolicShapes(func::FuncOp func) : context(func.getContext()) {
-  for (unsigned i = 0; i < func.getNumArguments(); ++i)
-    addArgument(func, i);
+  // Sums of names last: their parts may be extents of later arguments.
+  for (bool sums : {false, true})
+    for (unsigned i = 0; i < func.getNumArguments(); ++i)
+      if (hasSum(func, i) == sums)
+        addArgument(func, i);
   for (Operation &op : func.getBody().front())
     visit(&op);
+}
+
+/// The symbol of this name, or of a sum of names as "past + sequence": its
+/// parts are extents of other arguments.
+AffineExpr SymbolicShapes::symbolCalled(StringRef name, Value source,
+                                        int64_t dim) {
+  auto find = [&](StringRef wanted) -> AffineExpr {
+    for (auto [i, symbol] : llvm::enumerate(symbolTable))
+      if (symbol.name == wanted)
+        return getAffineSymbolExpr(i, context);
+    return {};
+  };
+  if (AffineExpr known = find(name))
+    return known;
+  auto [a, b] = name.split(" + ");
+  AffineExpr x = find(a.trim()), y = find(b.trim());
+  if (x && y)
+    return x + y;
+  symbolTable.push_back({source, dim, name.str()});
+  return getAffineSymbolExpr(symbolTable.size() - 1, context);
+}
+
+/// The first argument that is keys or values of a cache as argument `index` is,
+/// null if there is none. One cache serves all layers: their batches and
+/// lengths are the same, whatever an exporter calls them.
+static Value cacheBefore(func::FuncOp func, unsigned index) {
+  auto isCache = [](BlockArgument argument) {
+    auto type = dyn_cast<RankedTensorType>(argument.getType());
+    return type && type.getRank() == 4 && isa<FloatType>(type.getElementType());
+  };
+  BlockArgument self = func.getArgument(index);
+  for (BlockArgument argument : func.getArguments().take_front(index))
+    if (isCache(self) && isCache(argument))
+      return argument;
+  return {};
 }
 
 void SymbolicShapes::addArgument(func::FuncOp func, unsigned index) {
@@ -30,24 +75,22 @@ void SymbolicShapes::addArgument(func::FuncOp func, unsigned index) {
     return;
   auto names = func.getArgAttrOfType<ArrayAttr>(index, "onnx.dims");
   Exprs dims;
+  Value like = cacheBefore(func, index);
   for (int64_t d = 0; d < type.getRank(); ++d) {
     if (!type.isDynamicDim(d)) {
       dims.push_back(constant(type.getDimSize(d)));
       continue;
     }
+    if (like && extentOf(like, d)) {
+      dims.push_back(extentOf(like, d));
+      continue;
+    }
     std::string name;
     if (names && d < int64_t(names.size()))
       name = cast<StringAttr>(names[d]).getValue();
-    auto known = llvm::find_if(symbolTable, [&](const Symbol &symbol) {
-      return !name.empty() && symbol.name == name;
-    });
-    unsigned position = known - symbolTable.begin();
-    if (known == symbolTable.end())
-      symbolTable.push_back({argument, d,
-                             name.empty()
-                                 ? ("arg" + Twine(index) + "_" + Twine(d)).str()
-                                 : name});
-    dims.push_back(getAffineSymbolExpr(position, context));
+    if (name.empty())
+      name = ("arg" + Twine(index) + "_" + Twine(d)).str();
+    dims.push_back(symbolCalled(name, argument, d));
   }
   shapes[argument] = dims;
 }
@@ -174,172 +217,8 @@ void SymbolicShapes::visit(Operation *op) {
         mine = other;
   }
   Type element = cast<TensorType>(op->getResult(0).getType()).getElementType();
-  if (element.isSignlessInteger(64) || element.isSignlessInteger(32))
+  if (element.isSignlessInteger())
     elements[op->getResult(0)] = inferElements(onnxOp);
-}
-
-//===----------------------------------------------------------------------===//
-// Shapes
-//===----------------------------------------------------------------------===//
-
-std::optional<SymbolicShapes::Exprs>
-SymbolicShapes::broadcastShape(Operator op) {
-  Exprs all;
-  for (Value operand : op->getOperands()) {
-    const auto &shape = shapeOf(operand);
-    if (!shape)
-      return std::nullopt;
-    if (shape->size() > all.size())
-      all.insert(all.begin(), shape->size() - all.size(), constant(1));
-    size_t lead = all.size() - shape->size();
-    for (auto [d, extent] : llvm::enumerate(*shape)) {
-      AffineExpr &mine = all[lead + d];
-      bool mineIsOne = mine == constant(1), otherIsOne = extent == constant(1);
-      if (mineIsOne)
-        mine = extent;
-      else if (!otherIsOne && mine && extent && isa<AffineConstantExpr>(extent))
-        mine = extent; // both stand for it, the constant says more
-      else if (!mine && !otherIsOne)
-        mine = extent;
-    }
-  }
-  return all;
-}
-
-std::optional<SymbolicShapes::Exprs>
-SymbolicShapes::movedShape(Operator op, StringRef name) {
-  const auto &in = shapeOf(op.inputAt(0));
-  if (name == "ConstantOfShape")
-    return elementsOf(op.inputAt(0));
-  if (!in)
-    return std::nullopt;
-  auto axes = constantInts(op.inputAt(1));
-  if (name == "Transpose") {
-    Exprs result(in->rbegin(), in->rend());
-    if (auto perm = op->getAttrOfType<DenseI64ArrayAttr>("perm"))
-      for (auto [d, from] : llvm::enumerate(perm.asArrayRef()))
-        result[d] = (*in)[from];
-    return result;
-  }
-  if (name == "Unsqueeze" && axes) {
-    Exprs result(in->size() + axes->size());
-    for (int64_t axis : *axes)
-      result[axis < 0 ? axis + result.size() : axis] = constant(1);
-    size_t from = 0;
-    for (AffineExpr &extent : result)
-      if (!extent)
-        extent = (*in)[from++];
-    return result;
-  }
-  if (name == "Squeeze" && axes) {
-    SmallVector<bool> gone(in->size(), false);
-    for (int64_t axis : *axes)
-      gone[axis < 0 ? axis + in->size() : axis] = true;
-    Exprs result;
-    for (auto [d, extent] : llvm::enumerate(*in))
-      if (!gone[d])
-        result.push_back(extent);
-    return result;
-  }
-  if (name == "Gather") {
-    const auto &at = shapeOf(op.inputAt(1));
-    if (!at)
-      return std::nullopt;
-    int64_t axis = intAttr(op, "axis", 0);
-    axis = axis < 0 ? axis + in->size() : axis;
-    Exprs result(in->begin(), in->begin() + axis);
-    result.append(*at);
-    result.append(in->begin() + axis + 1, in->end());
-    return result;
-  }
-  if (name == "Reshape" || name == "Expand") {
-    auto wanted = elementsOf(op.inputAt(1));
-    if (!wanted)
-      return std::nullopt;
-    for (auto [d, extent] : llvm::enumerate(*wanted)) {
-      auto number = dyn_cast<AffineConstantExpr>(extent);
-      if (name == "Reshape" && number && number.getValue() == 0 &&
-          d < in->size())
-        extent = (*in)[d];
-      else if (number && (number.getValue() == -1 ||
-                          (name == "Expand" && number.getValue() == 1)))
-        extent = {};
-    }
-    return wanted;
-  }
-  return std::nullopt;
-}
-
-std::optional<SymbolicShapes::Exprs> SymbolicShapes::inferShape(Operator op) {
-  StringRef name = op.getSchema().name;
-  enum Kind { Like, Broadcast, MatMul, Concat, Range, Attention, Moved };
-  Kind kind = llvm::StringSwitch<Kind>(name)
-                  .Cases({"Cast", "CastLike", "Cos", "Sin", "Neg", "Sqrt",
-                          "Exp", "Erf", "Tanh"},
-                         Like)
-                  .Cases({"Sigmoid", "Swish", "Gelu", "Relu", "Softmax",
-                          "Identity", "Not", "Reciprocal"},
-                         Like)
-                  .Cases({"RMSNormalization", "LayerNormalization",
-                          "SimplifiedLayerNormalization", "RotaryEmbedding",
-                          "Trilu", "CumSum", "IsNaN"},
-                         Like)
-                  .Cases({"Add", "Sub", "Mul", "Div", "Pow", "Where", "And",
-                          "Or", "Equal"},
-                         Broadcast)
-                  .Cases({"Less", "LessOrEqual", "Greater", "GreaterOrEqual",
-                          "Max", "Min", "Mod"},
-                         Broadcast)
-                  .Case("MatMul", MatMul)
-                  .Case("Concat", Concat)
-                  .Case("Range", Range)
-                  .Case("Attention", Attention)
-                  .Default(Moved);
-  switch (kind) {
-  case Like:
-    return shapeOf(op.inputAt(0));
-  case Broadcast:
-    return broadcastShape(op);
-  case Moved:
-    return movedShape(op, name);
-  case MatMul: {
-    auto a = shapeOf(op.inputAt(0));
-    const auto &b = shapeOf(op.inputAt(1));
-    if (!a || !b || b->size() != 2 || a->empty())
-      return std::nullopt;
-    a->back() = b->back();
-    return a;
-  }
-  case Concat: {
-    auto result = shapeOf(op->getOperand(0));
-    int64_t axis = intAttr(op, "axis", 0);
-    for (Value part : op->getOperands().drop_front()) {
-      const auto &shape = shapeOf(part);
-      if (!result || !shape || shape->size() != result->size())
-        return std::nullopt;
-      int64_t at = axis < 0 ? axis + result->size() : axis;
-      AffineExpr &sum = (*result)[at];
-      sum = sum && (*shape)[at] ? sum + (*shape)[at] : AffineExpr();
-    }
-    return result;
-  }
-  case Range: {
-    const auto &start = elementsOf(op.inputAt(0));
-    const auto &limit = elementsOf(op.inputAt(1));
-    auto delta = constantInts(op.inputAt(2));
-    if (!start || !limit || !delta || delta->front() != 1)
-      return std::nullopt;
-    return Exprs{limit->front() - start->front()};
-  }
-  case Attention: {
-    auto q = shapeOf(op.inputAt(0));
-    if (!q || q->size() != 3)
-      return std::nullopt;
-    q->back() = {};
-    return q;
-  }
-  }
-  llvm_unreachable("unknown kind");
 }
 
 //===----------------------------------------------------------------------===//
@@ -360,27 +239,75 @@ SymbolicShapes::shapeElements(Operator op) {
   return Exprs(shape->begin() + from, shape->begin() + to);
 }
 
-/// Elementwise +, -, *, / of integers, one of the two possibly a scalar.
+bool SymbolicShapes::isAtLeastZero(AffineExpr expr) const {
+  if (auto constant = dyn_cast<AffineConstantExpr>(expr))
+    return constant.getValue() >= 0;
+  auto binary = dyn_cast<AffineBinaryOpExpr>(expr);
+  return !binary ||
+         (expr.getKind() != AffineExprKind::Mod &&
+          isAtLeastZero(binary.getLHS()) && isAtLeastZero(binary.getRHS()));
+}
+
+/// One of two integers, if it is known which is meant.
+static AffineExpr combine(StringRef name, AffineExpr x, AffineExpr y,
+                          function_ref<bool(AffineExpr)> isAtLeastZero) {
+  auto divisor = dyn_cast<AffineConstantExpr>(y);
+  AffineExpr difference = x - y;
+  auto known = dyn_cast<AffineConstantExpr>(difference);
+  if (name == "Add")
+    return x + y;
+  if (name == "Sub")
+    return difference;
+  if (name == "Mul")
+    return x * y;
+  if (name == "Div")
+    return divisor && divisor.getValue() > 0 ? x.floorDiv(divisor.getValue())
+                                             : AffineExpr();
+  if (name == "Equal") {
+    bool apart = isAtLeastZero(difference - 1) || isAtLeastZero(y - x - 1);
+    if (!known && !apart)
+      return {};
+    return getAffineConstantExpr(known && known.getValue() == 0,
+                                 x.getContext());
+  }
+  if (isAtLeastZero(difference))
+    return name == "Max" ? x : y;
+  return isAtLeastZero(y - x) ? (name == "Max" ? y : x) : AffineExpr();
+}
+
+/// Elementwise +, -, *, /, =, max and min of integers, one of the two possibly
+/// a scalar.
 std::optional<SymbolicShapes::Exprs> SymbolicShapes::arithmetic(Operator op) {
-  const auto &a = elementsOf(op.inputAt(0)), &b = elementsOf(op.inputAt(1));
+  if (op->getNumOperands() != 2)
+    return std::nullopt;
+  const auto &a = elementsOf(op.inputAt(0)), &b = elementsOf(op->getOperand(1));
   if (!a || !b || (a->size() != b->size() && a->size() != 1 && b->size() != 1))
     return std::nullopt;
-  StringRef name = op.getSchema().name;
   Exprs result;
-  for (size_t n = 0; n < std::max(a->size(), b->size()); ++n) {
-    AffineExpr x = (*a)[a->size() == 1 ? 0 : n];
-    AffineExpr y = (*b)[b->size() == 1 ? 0 : n];
-    auto divisor = dyn_cast<AffineConstantExpr>(y);
-    if (name == "Add")
-      result.push_back(x + y);
-    else if (name == "Sub")
-      result.push_back(x - y);
-    else if (name == "Mul")
-      result.push_back(x * y);
-    else if (divisor && divisor.getValue() > 0)
-      result.push_back(x.floorDiv(divisor.getValue()));
-    else
+  for (size_t n = 0; n < std::max(a->size(), b->size()); ++n)
+    result.push_back(combine(op.getSchema().name, (*a)[a->size() == 1 ? 0 : n],
+                             (*b)[b->size() == 1 ? 0 : n],
+                             [&](AffineExpr e) { return isAtLeastZero(e); }));
+  return result;
+}
+
+/// Where, with a condition known for every element.
+std::optional<SymbolicShapes::Exprs>
+SymbolicShapes::chosenElements(Operator op) {
+  const auto &condition = elementsOf(op.inputAt(0));
+  const auto &x = elementsOf(op.inputAt(1)), &y = elementsOf(op.inputAt(2));
+  if (!condition || !x || !y)
+    return std::nullopt;
+  Exprs result;
+  size_t size = std::max({condition->size(), x->size(), y->size()});
+  for (size_t n = 0; n < size; ++n) {
+    auto pick = [&](const Exprs &all) {
+      return n < all.size() ? all[n] : all.size() == 1 ? all[0] : AffineExpr();
+    };
+    auto known = dyn_cast_or_null<AffineConstantExpr>(pick(*condition));
+    if (!known)
       return std::nullopt;
+    result.push_back(pick(known.getValue() ? *x : *y));
   }
   return result;
 }
@@ -441,7 +368,24 @@ SymbolicShapes::inferElements(Operator op) {
   } else if (name == "Squeeze" || name == "Unsqueeze" || name == "Reshape" ||
              name == "Identity" || (name == "Cast" && keepsExtents(op))) {
     result = elementsOf(op.inputAt(0));
-  } else if (name == "Add" || name == "Sub" || name == "Mul" || name == "Div") {
+  } else if (name == "ConstantOfShape") {
+    auto type = cast<RankedTensorType>(op->getResult(0).getType());
+    auto value = op->getAttrOfType<DenseElementsAttr>("value");
+    if (!type.hasStaticShape() || type.getNumElements() > kMaxElements)
+      return std::nullopt;
+    Tensor fill = value ? tensorFrom(value) : Tensor::ints({1}, {0});
+    if (fill.isAbsent() || fill.isFloat())
+      return std::nullopt;
+    result = Exprs(type.getNumElements(), constant(fill.i()[0]));
+  } else if (name == "Where") {
+    result = chosenElements(op);
+  } else if (name == "Abs") {
+    result = elementsOf(op.inputAt(0));
+    if (result &&
+        !llvm::all_of(*result, [&](AffineExpr e) { return isAtLeastZero(e); }))
+      return std::nullopt;
+  } else if (name == "Add" || name == "Sub" || name == "Mul" || name == "Div" ||
+             name == "Equal" || name == "Max" || name == "Min") {
     result = arithmetic(op);
   }
   if (result && (int64_t(result->size()) > kMaxElements ||

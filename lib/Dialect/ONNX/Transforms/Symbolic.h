@@ -40,20 +40,31 @@ public:
   Value materialize(OpBuilder &builder, Location loc, RankedTensorType type,
                     ArrayRef<AffineExpr> values) const;
 
+  /// Adds what a new operation computes.
+  void note(Operation *op) { visit(op); }
+
+  MLIRContext *getContext() const { return context; }
   ArrayRef<Symbol> symbols() const { return symbolTable; }
   /// `expr` with the names of the extents.
   std::string print(AffineExpr expr) const;
 
 private:
   void addArgument(func::FuncOp func, unsigned index);
+  AffineExpr symbolCalled(StringRef name, Value source, int64_t dim);
   void visit(Operation *op);
   std::optional<Exprs> inferShape(Operator op);
   std::optional<Exprs> broadcastShape(Operator op);
   std::optional<Exprs> movedShape(Operator op, StringRef name);
+  std::optional<Exprs> slicedShape(Operator op);
+  std::optional<Exprs> reshaped(Operator op);
+  std::optional<Exprs> productShape(Operator op);
+  std::optional<Exprs> attentionShape(Operator op);
   std::optional<Exprs> inferElements(Operator op);
   std::optional<Exprs> shapeElements(Operator op);
   std::optional<Exprs> arithmetic(Operator op);
   std::optional<Exprs> sliceElements(Operator op);
+  std::optional<Exprs> chosenElements(Operator op);
+  bool isAtLeastZero(AffineExpr expr) const;
   std::optional<Exprs> typeShape(Type type);
   AffineExpr constant(int64_t value) const {
     return getAffineConstantExpr(value, context);

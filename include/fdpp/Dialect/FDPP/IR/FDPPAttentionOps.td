@@ -31,6 +31,26 @@ def FDPP_MaskedAttentionOp : FDPP_Op<"masked_attention",
   let hasVerifier = 1;
 }
 
+def FDPP_SlotPositionsOp : FDPP_Op<"slot_positions", [Pure]> {
+  let summary = "positions that are the tokens' slots in the cache";
+  let description = [{
+    The form a graph gives before it is raised: element [b, i] of the result is
+    P + i, with P the length of `past`, a tensor [B, Hkv, P, D], or 0 without.
+    `tokens` only gives the shape. In a step these are the step's positions.
+
+    ```mlir
+    %p = fdpp.slot_positions %ids past(%k)
+        : (tensor<?x?xi64>, tensor<?x2x?x64xf32>) -> tensor<?x?xi64>
+    ```
+  }];
+  let arguments = (ins AnyRankedTensor:$tokens,
+                       Optional<AnyRankedTensor>:$past);
+  let results = (outs AnyRankedTensor:$result);
+  let assemblyFormat = [{
+    $tokens (`past` `(` $past^ `)`)? attr-dict `:` functional-type(operands, results)
+  }];
+}
+
 def FDPP_KVAppendOp : FDPP_ComputeOp<"kv_append"> {
   let summary = "stores the step's keys and values in the paged cache";
   let description = [{

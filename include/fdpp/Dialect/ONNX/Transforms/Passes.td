@@ -20,6 +20,22 @@ def ONNXInlineFunctions
   }];
 }
 
+def ONNXWidenFloats : Pass<"onnx-widen-floats", "::mlir::func::FuncOp"> {
+  let summary = "Let narrow floats stand for numbers";
+  let description = [{
+    Gives every value of a narrower float type, arguments and results of @main
+    too, the type f32: that a graph rounds between two operators is how it was
+    run, not what the model means, and the engine's own type decides how values
+    are stored. Weights stay as they are stored and are cast behind.
+
+    ```mlir
+    %y = onnx.Sigmoid(%x) : (tensor<?xf16>) -> tensor<?xf16>
+    // becomes
+    %y = onnx.Sigmoid(%x) : (tensor<?xf32>) -> tensor<?xf32>
+    ```
+  }];
+}
+
 def ONNXFoldConstants
     : Pass<"onnx-fold-constants", "::mlir::func::FuncOp"> {
   let summary = "Evaluate ops on constants, drop ops without effect";
@@ -58,6 +74,33 @@ def ONNXLiftShapes : Pass<"onnx-lift-shapes", "::mlir::func::FuncOp"> {
     ```
   }];
   let dependentDialects = ["::mlir::fdpp::onnx::ONNXDialect"];
+}
+
+def ONNXCompose : Pass<"onnx-compose", "::mlir::func::FuncOp"> {
+  let summary = "Find the operators that a graph was decomposed from";
+  let description = [{
+    Replaces what older opsets write for RMSNormalization, RotaryEmbedding and
+    Attention by these operators on [batch, sequence, width] tensors, and takes
+    away movements that end where they began. Which element an operand gives is
+    read through whatever moves elements, so that splitting heads, repeating
+    keys and slicing halves may be written in any way. Rotary tables are read as
+    a magnitude, positions and frequencies; positions that the graph counts
+    itself become `fdpp.slot_positions`.
+
+    ```mlir
+    %0 = onnx.Mul(%x, %x) : (tensor<?x4xf32>, tensor<?x4xf32>) -> tensor<?x4xf32>
+    %1 = onnx.ReduceMean(%0, %last) : (tensor<?x4xf32>, tensor<1xi64>) -> tensor<?x1xf32>
+    %2 = onnx.Add(%1, %eps) : (tensor<?x1xf32>, tensor<f32>) -> tensor<?x1xf32>
+    %3 = onnx.Sqrt(%2) : (tensor<?x1xf32>) -> tensor<?x1xf32>
+    %4 = onnx.Div(%x, %3) : (tensor<?x4xf32>, tensor<?x1xf32>) -> tensor<?x4xf32>
+    %y = onnx.Mul(%4, %gamma) : (tensor<?x4xf32>, tensor<4xf32>) -> tensor<?x4xf32>
+    // becomes
+    %y = onnx.RMSNormalization(%x, %gamma) {axis = -1 : i64, epsilon = 1.0e-5 : f32}
+        : (tensor<?x4xf32>, tensor<4xf32>) -> tensor<?x4xf32>
+    ```
+  }];
+  let dependentDialects = ["::mlir::fdpp::onnx::ONNXDialect",
+                           "::mlir::fdpp::FDPPDialect"];
 }
 
 def ONNXLiftMasks : Pass<"onnx-lift-masks", "::mlir::func::FuncOp"> {

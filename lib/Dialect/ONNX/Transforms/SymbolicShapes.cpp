@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//===- SymbolicShapes.cpp - Extents of results as expressions -------------===//
+#include "Symbolic.h"
+
+#include "llvm/ADT/StringSwitch.h"
+
+namespace mlir::fdpp::onnx {
+
+/// Slice bounds beyond this mean the end (or the start) of a dimension.
+constexpr int64_t kFar = int64_t(1) << 30;
+
+//===----------------------------------------------------------------------===//
+// Shapes
+//===----------------------------------------------------------------------===//
+
+/// The shape that two shapes are broadcast to.
+static SymbolicShapes::Exprs broadcast(const SymbolicShapes::Exprs &a,
+                                       const SymbolicShapes::Exprs &b) {
+  SymbolicShapes::Exprs all(a);
+  auto isOne = [](AffineExpr extent) {
+    auto constant = dyn_cast_or_null<AffineConstantExpr>(extent);
+    return constant && constant.getValue() == 1;
+  };
+  if (b.size() > all.size()) {
+    MLIRContext *context = nullptr;
+    for (AffineExpr extent : b)
+      context = extent ? extent.getContext() : context;
+    if (!context)
+      return SymbolicShapes::Exprs(b.size());
+    all.insert(all.begin(), b.size() - all.size(),
+               getAffineConstantExpr(1, context));
+  }
+  size_t lead = all.size() - b.size();
+  for (auto [d, extent] : llvm::enumerate(b)) {
+    AffineExpr &mine = all[lead + d];
+    if (isOne(mine))
+      mine = extent;
+    else if (!isOne(extent) && mine && extent &&
+             isa<AffineConstantExpr>(extent))
+      mine = extent; // both stand for it, the constant says more
+    else if (!mine && !isOne(extent))
+      mine = extent;
+  }
+  return all;
+}
+
+std::optional<SymbolicShapes::Exprs>
+SymbolicShapes::broadcastShape(Operator op) {
+  Exprs all;
+  for (Value operand : op->getOperands()) {
+    const auto &shape = shapeOf(operand);
+    if (!shape)
+      return std::nullopt;
+    all = broadcast(all, *shape);
+  }
+  return all;
+}
+
+/// The extent that is left of `total` when the others divide it.
+static AffineExpr remaining(ArrayRef<AffineExpr> total,
+                            ArrayRef<AffineExpr> others, AffineExpr one) {
+  SmallVector<AffineExpr> left(total.begin(), total.end());
+  int64_t divisor = 1;
+  for (AffineExpr other : others) {
+    if (!other)
+      return {};
+    auto at = llvm::find(left, other);
+    auto number = dyn_cast<AffineConstantExpr>(other);
+    if (at != left.end())
+      left.erase(at);
+    else if (number)
+      divisor *= number.getValue();
+    else
+      return {};
+  }
+  AffineExpr symbols = one;
+  int64_t factor = 1;
+  for (AffineExpr extent : left) {
+    if (auto number = dyn_cast_or_null<AffineConstantExpr>(extent))
+      factor *= number.getValue();
+    else if (extent)
+      symbols = symbols * extent;
+    else
+      return {};
+  }
+  if (divisor != 0 && factor % divisor == 0)
+    return symbols * (factor / divisor);
+  return symbols.isMultipleOf(divisor) ? (symbols * factor).floorDiv(divisor)
+                                       : AffineExpr();
+}
+
+std::optional<SymbolicShapes::Exprs> SymbolicShapes::reshaped(Operator op) {
+  const auto &in = shapeOf(op.inputAt(0));
+  auto wanted = elementsOf(op.inputAt(1));
+  if (!in || !wanted)
+    return std::nullopt;
+  Exprs others;
+  AffineExpr *open = nullptr;
+  for (auto [d, extent] : llvm::enumerate(*wanted)) {
+    auto number = dyn_cast<AffineConstantExpr>(extent);
+    if (number && number.getValue() == -1) {
+      open = &extent;
+      continue;
+    }
+    if (number && number.getValue() == 0 && !intAttr(op, "allowzero", 0) &&
+        d < in->size())
+      extent = (*in)[d];
+    others.push_back(extent);
+  }
+  if (open)
+    *open = remaining(*in, others, constant(1));
+  return wanted;
+}
+
+std::optional<SymbolicShapes::Exprs> SymbolicShapes::slicedShape(Operator op) {
+  auto result = shapeOf(op.inputAt(0));
+  const auto &from = elementsOf(op.inputAt(1)), &to = elementsOf(op.inputAt(2));
+  auto axes = constantInts(op.inputAt(3)), steps = constantInts(op.inputAt(4));
+  if (!result || !from || !to || (op.inputAt(3) && !axes))
+    return std::nullopt;
+  for (size_t n = 0; n < from->size(); ++n) {
+    int64_t axis = axes ? (*axes)[n] : int64_t(n);
+    AffineExpr &extent = (*result)[axis < 0 ? axis + result->size() : axis];
+    // Ends behind the extent and negative ones count from its end.
+    auto place = [&](AffineExpr at) -> AffineExpr {
+      auto number = dyn_cast<AffineConstantExpr>(at);
+      if (!extent)
+        return {};
+      if (number && number.getValue() < -kFar)
+        return constant(0);
+      if (number && number.getValue() < 0)
+        return isAtLeastZero(extent + at) ? extent + at : AffineExpr();
+      if (number && number.getValue() > kFar)
+        return extent;
+      if (isAtLeastZero(extent - at))
+        return at;
+      return isAtLeastZero(at - extent) ? extent : AffineExpr();
+    };
+    AffineExpr start = place((*from)[n]), end = place((*to)[n]);
+    bool plain = !op.inputAt(4) || (steps && (*steps)[n] == 1);
+    extent = start && end && plain ? end - start : AffineExpr();
+  }
+  return result;
+}
+
+std::optional<SymbolicShapes::Exprs> SymbolicShapes::productShape(Operator op) {
+  const auto &a = shapeOf(op.inputAt(0)), &b = shapeOf(op.inputAt(1));
+  if (!a || !b || a->empty() || b->size() < 2 ||
+      (a->size() < 2 && b->size() > 2))
+    return std::nullopt;
+  if (b->size() == 2) {
+    Exprs result(*a);
+    result.back() = b->back();
+    return result;
+  }
+  Exprs result = broadcast(Exprs(a->begin(), a->end() - 2),
+                           Exprs(b->begin(), b->end() - 2));
+  result.push_back((*a)[a->size() - 2]);
+  result.push_back(b->back());
+  return result;
+}
+
+std::optional<SymbolicShapes::Exprs>
+SymbolicShapes::attentionShape(Operator op) {
+  auto q = shapeOf(op.inputAt(0));
+  const auto &v = shapeOf(op.inputAt(2));
+  if (!q || !v || (q->size() != 3 && q->size() != 4))
+    return std::nullopt;
+  q->back() = q->size() == 4 ? v->back() : AffineExpr();
+  return q;
+}
+
+std::optional<SymbolicShapes::Exprs>
+SymbolicShapes::movedShape(Operator op, StringRef name) {
+  const auto &in = shapeOf(op.inputAt(0));
+  if (name == "ConstantOfShape")
+    return elementsOf(op.inputAt(0));
+  if (!in)
+    return std::nullopt;
+  auto axes = constantInts(op.inputAt(1));
+  if (name == "Transpose") {
+    Exprs result(in->rbegin(), in->rend());
+    if (auto perm = op->getAttrOfType<DenseI64ArrayAttr>("perm"))
+      for (auto [d, from] : llvm::enumerate(perm.asArrayRef()))
+        result[d] = (*in)[from];
+    return result;
+  }
+  if (name == "Unsqueeze" && axes) {
+    Exprs result(in->size() + axes->size());
+    for (int64_t axis : *axes)
+      result[axis < 0 ? axis + result.size() : axis] = constant(1);
+    size_t from = 0;
+    for (AffineExpr &extent : result)
+      if (!extent)
+        extent = (*in)[from++];
+    return result;
+  }
+  if (name == "Squeeze" && axes) {
+    SmallVector<bool> gone(in->size(), false);
+    for (int64_t axis : *axes)
+      gone[axis < 0 ? axis + in->size() : axis] = true;
+    Exprs result;
+    for (auto [d, extent] : llvm::enumerate(*in))
+      if (!gone[d])
+        result.push_back(extent);
+    return result;
+  }
+  if (name == "Gather") {
+    const auto &at = shapeOf(op.inputAt(1));
+    if (!at)
+      return std::nullopt;
+    int64_t axis = intAttr(op, "axis", 0);
+    axis = axis < 0 ? axis + in->size() : axis;
+    Exprs result(in->begin(), in->begin() + axis);
+    result.append(*at);
+    result.append(in->begin() + axis + 1, in->end());
+    return result;
+  }
+  if (name == "Reshape")
+    return reshaped(op);
+  if (name == "Slice")
+    return slicedShape(op);
+  if (name == "Expand") {
+    const auto &wanted = elementsOf(op.inputAt(1));
+    return wanted ? std::optional(broadcast(*in, *wanted)) : std::nullopt;
+  }
+  if (name == "Flatten") {
+    int64_t axis = intAttr(op, "axis", 1);
+    Exprs result(2, constant(1));
+    for (auto [d, extent] : llvm::enumerate(*in)) {
+      if (!extent)
+        return std::nullopt;
+      AffineExpr &side = result[int64_t(d) < axis ? 0 : 1];
+      side = side * extent;
+    }
+    return result;
+  }
+  if (name == "GatherND") {
+    auto result = shapeOf(op.inputAt(1));
+    auto depth = result && !result->empty()
+                     ? dyn_cast_or_null<AffineConstantExpr>(result->back())
+                     : AffineConstantExpr();
+    if (!depth || intAttr(op, "batch_dims", 0) != 0 ||
+        depth.getValue() > int64_t(in->size()))
+      return std::nullopt;
+    result->pop_back();
+    result->append(in->begin() + depth.getValue(), in->end());
+    return result;
+  }
+  if (name == "ReduceMean" && axes && intAttr(op, "keepdims", 1)) {
+    Exprs result(*in);
+    for (int64_t axis : *axes)
+      result[axis < 0 ? axis + in->size() : axis] = constant(1);
+    return result;
+  }
+  return std::nullopt;
+}
+
+std::optional<SymbolicShapes::Exprs> SymbolicShapes::inferShape(Operator op) {
+  StringRef name = op.getSchema().name;
+  enum Kind { Like, Broadcast, MatMul, Concat, Range, Attention, Moved };
+  Kind kind = llvm::StringSwitch<Kind>(name)
+                  .Cases({"Cast", "CastLike", "Cos", "Sin", "Neg", "Sqrt",
+                          "Exp", "Erf", "Tanh"},
+                         Like)
+                  .Cases({"Sigmoid", "Swish", "Gelu", "Relu", "Softmax",
+                          "Identity", "Not", "Reciprocal"},
+                         Like)
+                  .Cases({"RMSNormalization", "LayerNormalization",
+                          "SimplifiedLayerNormalization", "RotaryEmbedding",
+                          "Trilu", "CumSum", "IsNaN"},
+                         Like)
+                  .Cases({"Add", "Sub", "Mul", "Div", "Pow", "Where", "And",
+                          "Or", "Equal"},
+                         Broadcast)
+                  .Cases({"Less", "LessOrEqual", "Greater", "GreaterOrEqual",
+                          "Max", "Min", "Mod"},
+                         Broadcast)
+                  .Case("MatMul", MatMul)
+                  .Case("Concat", Concat)
+                  .Case("Range", Range)
+                  .Case("Attention", Attention)
+                  .Default(Moved);
+  switch (kind) {
+  case Like:
+    return shapeOf(op.inputAt(0));
+  case Broadcast:
+    return broadcastShape(op);
+  case Moved:
+    return movedShape(op, name);
+  case MatMul:
+    return productShape(op);
+  case Concat: {
+    auto result = shapeOf(op->getOperand(0));
+    int64_t axis = intAttr(op, "axis", 0);
+    for (Value part : op->getOperands().drop_front()) {
+      const auto &shape = shapeOf(part);
+      if (!result || !shape || shape->size() != result->size())
+        return std::nullopt;
+      int64_t at = axis < 0 ? axis + result->size() : axis;
+      AffineExpr &sum = (*result)[at];
+      sum = sum && (*shape)[at] ? sum + (*shape)[at] : AffineExpr();
+    }
+    return result;
+  }
+  case Range: {
+    const auto &start = elementsOf(op.inputAt(0));
+    const auto &limit = elementsOf(op.inputAt(1));
+    auto delta = constantInts(op.inputAt(2));
+    if (!start || !limit || !delta || delta->front() != 1)
+      return std::nullopt;
+    return Exprs{limit->front() - start->front()};
+  }
+  case Attention:
+    return attentionShape(op);
+  }
+  llvm_unreachable("unknown kind");
+}
+
+} // namespace mlir::fdpp::onnx
