@@ -127,6 +127,16 @@ LogicalResult checkCaches(func::FuncOp main) {
   return success();
 }
 
+/// Positions that the graph counts itself begin behind its caches.
+LogicalResult checkSlots(func::FuncOp main) {
+  for (auto slots : main.getOps<SlotPositionsOp>())
+    for (auto attention : main.getOps<MaskedAttentionOp>())
+      if (attention.getPast().empty() != !slots.getPast())
+        return slots.emitOpError("does not count from the cache's length; "
+                                 "rotary positions must be cache slots");
+  return success();
+}
+
 /// Raises one function @main over [batch, sequence] to @step over tokens.
 class Raiser {
 public:
@@ -164,7 +174,8 @@ private:
         return failure();
     if (layers == 0)
       return main.emitError("has no attention: this is no Llama-family model");
-    if (failed(InputRoles().note(main)) || failed(checkCaches(main)))
+    if (failed(InputRoles().note(main)) || failed(checkCaches(main)) ||
+        failed(checkSlots(main)))
       return failure();
     for (auto embed : main.getOps<EmbedOp>())
       hidden = cast<ShapedType>(embed.getTable().getType()).getDimSize(1);

@@ -147,119 +147,121 @@ static void joinWithProducer(Operator op) {
     both.push_back(first[d]);
   op->setAttr("perm", DenseI64ArrayAttr::get(op->getContext(), both));
   op->setOperand(0, inner.inputAt(0));
-  /// A CastLike as the Cast that it is: only the second operand's type matters.
-  static Operator asCast(Operator op) {
-    OpBuilder builder(op);
-    Type result = op->getResult(0).getType();
-    OperationState state(op->getLoc(), "onnx.Cast");
-    state.addOperands(op.inputAt(0));
-    state.addTypes(result);
-    state.addAttribute("to", builder.getI64IntegerAttr(
-                                 onnxTypeOf(getElementTypeOrSelf(result))));
-    auto cast = llvm::cast<Operator>(builder.create(state));
-    op->getResult(0).replaceAllUsesWith(cast->getResult(0));
-    return cast;
-  }
+}
 
-  /// The operand that `op` hands through unchanged, null if there is none.
-  static Value forwarded(Operator op) {
-    StringRef name = op.getSchema().name;
-    Value in = op->getNumOperands() ? op.inputAt(0) : Value();
-    if (!in)
-      return {};
-    if (name == "Identity")
-      return in;
-    if (name == "Transpose") {
-      SmallVector<int64_t> perm = permutationOf(op);
-      return llvm::equal(perm, llvm::seq<int64_t>(perm.size())) && !perm.empty()
-                 ? in
-                 : Value();
-    }
-    if ((name == "Cast" || name == "CastLike") &&
-        elementTypeOf(in) == elementTypeOf(op->getResult(0)))
-      return in;
-    auto type = dyn_cast<RankedTensorType>(in.getType());
-    bool sameType = type && in.getType() == op->getResult(0).getType();
-    if (sameType && type.hasStaticShape() &&
-        (name == "Reshape" || name == "Expand"))
-      return in;
+/// A CastLike as the Cast that it is: only the second operand's type matters.
+static Operator asCast(Operator op) {
+  OpBuilder builder(op);
+  Type result = op->getResult(0).getType();
+  OperationState state(op->getLoc(), "onnx.Cast");
+  state.addOperands(op.inputAt(0));
+  state.addTypes(result);
+  state.addAttribute("to", builder.getI64IntegerAttr(
+                               onnxTypeOf(getElementTypeOrSelf(result))));
+  auto cast = llvm::cast<Operator>(builder.create(state));
+  op->getResult(0).replaceAllUsesWith(cast->getResult(0));
+  return cast;
+}
+
+/// The operand that `op` hands through unchanged, null if there is none.
+static Value forwarded(Operator op) {
+  StringRef name = op.getSchema().name;
+  Value in = op->getNumOperands() ? op.inputAt(0) : Value();
+  if (!in)
     return {};
+  if (name == "Identity")
+    return in;
+  if (name == "Transpose") {
+    SmallVector<int64_t> perm = permutationOf(op);
+    return llvm::equal(perm, llvm::seq<int64_t>(perm.size())) && !perm.empty()
+               ? in
+               : Value();
+  }
+  if ((name == "Cast" || name == "CastLike") &&
+      elementTypeOf(in) == elementTypeOf(op->getResult(0)))
+    return in;
+  auto type = dyn_cast<RankedTensorType>(in.getType());
+  bool sameType = type && in.getType() == op->getResult(0).getType();
+  if (sameType && type.hasStaticShape() &&
+      (name == "Reshape" || name == "Expand"))
+    return in;
+  return {};
+}
+
+namespace {
+struct FoldConstantsPass : impl::ONNXFoldConstantsBase<FoldConstantsPass> {
+  using ONNXFoldConstantsBase::ONNXFoldConstantsBase;
+
+  void runOnOperation() override {
+    forwards = evaluated = 0;
+    for (Operation &op :
+         llvm::make_early_inc_range(getOperation().getBody().front()))
+      if (auto onnxOp = dyn_cast<Operator>(op))
+        if (failed(fold(onnxOp)))
+          return signalPassFailure();
+    eraseDeadOps(getOperation());
+    adaptSignature();
+    if (evaluated + forwards > 0)
+      remark::passed(getOperation().getLoc(), options())
+          << remark::add("constants and operations without effect folded")
+          << remark::metric("evaluated", evaluated)
+          << remark::metric("without effect", forwards);
   }
 
-  namespace {
-  struct FoldConstantsPass : impl::ONNXFoldConstantsBase<FoldConstantsPass> {
-    using ONNXFoldConstantsBase::ONNXFoldConstantsBase;
+  remark::RemarkOpts options() {
+    return recognition("fold-constants", getOperation());
+  }
 
-    void runOnOperation() override {
-      forwards = evaluated = 0;
-      for (Operation &op :
-           llvm::make_early_inc_range(getOperation().getBody().front()))
-        if (auto onnxOp = dyn_cast<Operator>(op))
-          if (failed(fold(onnxOp)))
-            return signalPassFailure();
-      eraseDeadOps(getOperation());
-      adaptSignature();
-      if (evaluated + forwards > 0)
-        remark::passed(getOperation().getLoc(), options())
-            << remark::add("constants and operations without effect folded")
-            << remark::metric("evaluated", evaluated)
-            << remark::metric("without effect", forwards);
+  /// A result may be better known than its declaration.
+  void adaptSignature() {
+    func::FuncOp func = getOperation();
+    auto results = func.getBody().front().getTerminator()->getOperandTypes();
+    func.setFunctionType(
+        FunctionType::get(&getContext(), func.getArgumentTypes(), results));
+  }
+
+  LogicalResult fold(Operator op) {
+    joinWithProducer(op);
+    if (failed(refineTypes(op)))
+      return failure();
+    if (Value value = forwarded(op)) {
+      op->getResult(0).replaceAllUsesWith(value);
+      ++forwards;
+      return success();
     }
-
-    remark::RemarkOpts options() {
-      return recognition("fold-constants", getOperation());
-    }
-
-    /// A result may be better known than its declaration.
-    void adaptSignature() {
-      func::FuncOp func = getOperation();
-      auto results = func.getBody().front().getTerminator()->getOperandTypes();
-      func.setFunctionType(
-          FunctionType::get(&getContext(), func.getArgumentTypes(), results));
-    }
-
-    LogicalResult fold(Operator op) {
-      joinWithProducer(op);
-      if (failed(refineTypes(op)))
-        return failure();
-      if (Value value = forwarded(op)) {
-        op->getResult(0).replaceAllUsesWith(value);
-        ++forwards;
-        return success();
-      }
-      if (auto shape = staticShape(op)) {
-        replaceByConstants(op, *shape);
-        ++evaluated;
-        return success();
-      }
-      if (op.getSchema().name == "CastLike")
-        op = asCast(op);
-      SmallVector<Tensor> operands;
-      for (Value operand : op->getOperands()) {
-        DenseElementsAttr attr = constantOf(operand);
-        if (!attr)
-          return success();
-        operands.push_back(tensorFrom(attr));
-        if (operands.back().isAbsent())
-          return success();
-      }
-      if (!canEvaluate(op))
-        return success();
-      if (!fits(op, maxBytes)) {
-        remark::missed(op->getLoc(), options()) << remark::add(
-            "{0} of constants stays: its value takes more than {1} bytes",
-            op->getName().getStringRef(), maxBytes.getValue());
-        return success();
-      }
-      auto values = evaluate(op, operands);
-      if (failed(values))
-        return failure();
-      replaceByConstants(op, *values);
+    if (auto shape = staticShape(op)) {
+      replaceByConstants(op, *shape);
       ++evaluated;
       return success();
     }
+    if (op.getSchema().name == "CastLike")
+      op = asCast(op);
+    SmallVector<Tensor> operands;
+    for (Value operand : op->getOperands()) {
+      DenseElementsAttr attr = constantOf(operand);
+      if (!attr)
+        return success();
+      operands.push_back(tensorFrom(attr));
+      if (operands.back().isAbsent())
+        return success();
+    }
+    if (!canEvaluate(op))
+      return success();
+    if (!fits(op, maxBytes)) {
+      remark::missed(op->getLoc(), options()) << remark::add(
+          "{0} of constants stays: its value takes more than {1} bytes",
+          op->getName().getStringRef(), maxBytes.getValue());
+      return success();
+    }
+    auto values = evaluate(op, operands);
+    if (failed(values))
+      return failure();
+    replaceByConstants(op, *values);
+    ++evaluated;
+    return success();
+  }
 
-    unsigned forwards = 0, evaluated = 0;
-  };
-  } // namespace
+  unsigned forwards = 0, evaluated = 0;
+};
+} // namespace
 } // namespace mlir::fdpp::onnx

@@ -186,3 +186,43 @@ func.func @main(%ids: tensor<?x?xi64>, %past_k: tensor<?x2x?x4xf32>) -> (tensor<
       : (tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
   return %a, %past_k : tensor<?x?x8xf32>, tensor<?x2x?x4xf32>
 }
+
+// -----
+
+// Positions that the graph counts itself are the step's.
+// CHECK-LABEL: func.func @step
+// CHECK-SAME: %[[POSITIONS:[a-z0-9]+]]: tensor<?xi32> {fdpp.max = 32 : i64, fdpp.role = "positions"}
+func.func @main(%ids: tensor<?x?xi64>) -> tensor<?x?x32xf32> {
+  %table = fdpp.weight_at @table : tensor<32x8xf32>
+  %inv = fdpp.weight_at @inv : tensor<2xf32>
+  %x = fdpp.embed %ids, %table : (tensor<?x?xi64>, tensor<32x8xf32>) -> tensor<?x?x8xf32>
+  %p = fdpp.slot_positions %ids : (tensor<?x?xi64>) -> tensor<?x?xi64>
+  // CHECK: fdpp.rope_table %[[POSITIONS]],
+  %cos, %sin = fdpp.rope_table %p, %inv : (tensor<?x?xi64>, tensor<2xf32>) -> (tensor<?x?x2xf32>, tensor<?x?x2xf32>)
+  %q = fdpp.rope %x, %cos, %sin {head_dim = 4 : i64} : (tensor<?x?x8xf32>, tensor<?x?x2xf32>, tensor<?x?x2xf32>) -> tensor<?x?x8xf32>
+  %a = fdpp.masked_attention %q, %q, %x {mask = #fdpp.mask<causal = true>, scale = 0.5 : f64, kv_heads = 2 : i64, head_dim = 4 : i64} : (tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>) -> tensor<?x?x8xf32>
+  %l = fdpp.linear %a, %table : (tensor<?x?x8xf32>, tensor<32x8xf32>) -> tensor<?x?x32xf32>
+  return %l : tensor<?x?x32xf32>
+}
+fdpp.weight @table [#fdpp.seeded<1>] : tensor<32x8xf32>
+fdpp.weight @inv [dense<[1.0, 0.01]> : tensor<2xf32>] : tensor<2xf32>
+
+// -----
+
+// A past that the positions do not know of.
+func.func @main(%ids: tensor<?x?xi64>, %k: tensor<?x2x?x4xf32>, %v: tensor<?x2x?x4xf32>)
+    -> (tensor<?x?x32xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>) {
+  %table = fdpp.weight_at @table : tensor<32x8xf32>
+  %inv = fdpp.weight_at @inv : tensor<2xf32>
+  %x = fdpp.embed %ids, %table : (tensor<?x?xi64>, tensor<32x8xf32>) -> tensor<?x?x8xf32>
+  // expected-error @below {{does not count from the cache's length; rotary positions must be cache slots}}
+  %p = fdpp.slot_positions %ids : (tensor<?x?xi64>) -> tensor<?x?xi64>
+  %cos, %sin = fdpp.rope_table %p, %inv : (tensor<?x?xi64>, tensor<2xf32>) -> (tensor<?x?x2xf32>, tensor<?x?x2xf32>)
+  %q = fdpp.rope %x, %cos, %sin {head_dim = 4 : i64} : (tensor<?x?x8xf32>, tensor<?x?x2xf32>, tensor<?x?x2xf32>) -> tensor<?x?x8xf32>
+  %a, %pk, %pv = fdpp.masked_attention %q, %q, %x past(%k, %v) {mask = #fdpp.mask<causal = true>, scale = 0.5 : f64, kv_heads = 2 : i64, head_dim = 4 : i64}
+      : (tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>) -> (tensor<?x?x8xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>)
+  %l = fdpp.linear %a, %table : (tensor<?x?x8xf32>, tensor<32x8xf32>) -> tensor<?x?x32xf32>
+  return %l, %pk, %pv : tensor<?x?x32xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>
+}
+fdpp.weight @table [#fdpp.seeded<1>] : tensor<32x8xf32>
+fdpp.weight @inv [dense<[1.0, 0.01]> : tensor<2xf32>] : tensor<2xf32>
