@@ -21,12 +21,14 @@ template <class E> struct Plain {
     explicit Weights(const void *const *) {}
   };
   static constexpr fdpp_weight_entry weight_table[] = {{"w", 4, FDPP_F32, 1}};
-  static constexpr fdpp_model_limits limits = {.struct_size =
-                                                   sizeof(fdpp_model_limits),
-                                               .max_tokens = 8,
-                                               .max_sequences = 1,
-                                               .max_rows = 8,
-                                               .entries = 1 << FDPP_PREFILL};
+  static constexpr fdpp_model_limits limits = [] {
+    fdpp_model_limits few = {};
+    few.struct_size = sizeof few;
+    few.max_tokens = few.max_rows = 8;
+    few.max_sequences = 1;
+    few.entries = 1 << FDPP_PREFILL;
+    return few;
+  }();
   static constexpr const char *arch = "", *features = "";
   static constexpr int64_t arena_bytes = 64;
   static int64_t scratch_bytes(int) { return tap_bytes(); }
