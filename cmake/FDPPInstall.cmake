@@ -52,17 +52,26 @@ function(fdpp_install_package)
     DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT Runtime)
 endfunction()
 
-# What fdpp-compile needs beside itself: kernel headers, for the text it emits.
-# They lie at the same place relative to the programs of the build tree.
+# What fdpp-compile needs beside itself: kernel headers, for the text it emits,
+# and measured tables. They lie at the same place relative to the programs of the build tree.
 function(fdpp_install_kernels)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/runtime/kernels
     DESTINATION ${FDPP_SHARE} COMPONENT Compiler FILES_MATCHING PATTERN *.h)
   install(FILES
     ${PROJECT_SOURCE_DIR}/runtime/include/fdpp-runtime/model_abi.h
     DESTINATION ${FDPP_SHARE}/include/fdpp-runtime COMPONENT Compiler)
-  file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/share)
-  file(CREATE_LINK ${PROJECT_SOURCE_DIR}/runtime
-    ${PROJECT_BINARY_DIR}/share/fdpp SYMBOLIC)
+  if(EXISTS ${PROJECT_SOURCE_DIR}/share/tuning)
+    install(DIRECTORY ${PROJECT_SOURCE_DIR}/share/tuning
+      DESTINATION ${FDPP_SHARE} COMPONENT Compiler)
+  endif()
+  set(tree ${PROJECT_BINARY_DIR}/share/fdpp)
+  if(IS_SYMLINK ${tree}) # of a build from before there was more to link
+    file(REMOVE ${tree})
+  endif()
+  file(MAKE_DIRECTORY ${tree})
+  file(CREATE_LINK ${PROJECT_SOURCE_DIR}/runtime/kernels ${tree}/kernels SYMBOLIC)
+  file(CREATE_LINK ${PROJECT_SOURCE_DIR}/runtime/include ${tree}/include SYMBOLIC)
+  file(CREATE_LINK ${PROJECT_SOURCE_DIR}/share/tuning ${tree}/tuning SYMBOLIC)
 endfunction()
 
 # fdpp-export as sources that pip installs from, and the demo over all of it.

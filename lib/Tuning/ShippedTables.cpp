@@ -17,15 +17,11 @@ std::vector<std::string> mlir::fdpp::findShippedTables(StringRef executable) {
       path::parent_path(path::parent_path(executable)));
   path::append(installed, "share", "fdpp", "tuning");
   std::vector<std::string> tables;
-  for (StringRef folder : {StringRef(installed), StringRef(FDPP_TUNING_DIR)}) {
-    std::error_code error;
-    for (fs::directory_iterator entry(folder, error), end;
-         !error && entry != end; entry.increment(error))
-      if (path::extension(entry->path()) == ".json")
-        tables.push_back(entry->path());
-    if (!tables.empty())
-      break;
-  }
+  std::error_code error;
+  for (fs::directory_iterator entry(installed, error), end;
+       !error && entry != end; entry.increment(error))
+    if (path::extension(entry->path()) == ".json")
+      tables.push_back(entry->path());
   std::sort(tables.begin(), tables.end());
   return tables;
 }

@@ -120,6 +120,13 @@ def test_libraries_are_the_trees_own(prefix):
         assert "not found" not in call("ldd", path).stdout
 
 
+def test_tune_finds_its_kernels(prefix, tmp_path):
+    (tmp_path / "shapes.txt").write_text("32 32 f32\n")
+    call(prefix / "bin" / "fdpp-tune", tmp_path / "shapes.txt", "--kernels=portable",
+         "--budget=0.2", "-t", 1, "-o", tmp_path / "table.json")
+    assert json.loads((tmp_path / "table.json").read_text())
+
+
 def test_components_can_be_split(tmp_path):
     """Each installs alone; together they are the whole."""
     parts = {}

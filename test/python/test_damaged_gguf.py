@@ -118,6 +118,13 @@ def test_metadata_that_is_no_number(tmp_path, capsys):
     assert "layer_norm_rms_epsilon is nan" in refused(capsys, tmp_path / "m.gguf")
 
 
+def test_embedding_that_is_no_matrix(tmp_path, capsys):
+    tensors, _ = quantised(CONFIG, TYPES.F16)
+    tensors["model.embed_tokens.weight"] = (np.zeros(97, np.float16), TYPES.F16)
+    write_gguf(tmp_path / "m.gguf", CONFIG, tensors)
+    assert "token_embd.weight is no matrix" in refused(capsys, tmp_path / "m.gguf")
+
+
 def test_names_reach_the_terminal_as_escapes(tmp_path, capsys):
     tensors, _ = quantised(CONFIG, TYPES.F16)
     tensors["model.norm.x\x1b[2J\nerror: none"] = (np.zeros(4, np.float32), TYPES.F32)

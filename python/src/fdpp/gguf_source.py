@@ -117,6 +117,9 @@ def _config(metadata: _Metadata, stored: dict) -> LlamaConfig:
         raise UserError(f"{path}: mixtures of experts are not supported")
     if "token_embd.weight" not in stored:
         raise UserError(f"{path}: tensor token_embd.weight is missing")
+    embedding = stored["token_embd.weight"].shape
+    if len(embedding) != 2:
+        raise UserError(f"{path}: tensor token_embd.weight is no matrix")
     hidden = metadata.count("embedding_length")
     heads = metadata.count("attention.head_count")
     head_dim = metadata.count("attention.key_length", hidden // heads)
@@ -132,7 +135,7 @@ def _config(metadata: _Metadata, stored: dict) -> LlamaConfig:
         num_heads=heads,
         num_kv_heads=metadata.count("attention.head_count_kv", heads),
         head_dim=head_dim,
-        vocab_size=int(stored["token_embd.weight"].shape[1]),
+        vocab_size=int(embedding[1]),
         rms_norm_eps=eps,
         rope_theta=float(metadata.positive("rope.freq_base", 10000.0)),
         rope_scaling=_rope_scaling(metadata, stored, head_dim),
