@@ -58,9 +58,20 @@ TEST(Choose, TakesWhatIsClearlyFaster) {
                           "large<4, 0> to 7; large<6, 0> to 0; ");
   EXPECT_EQ(choice.chosen, (std::vector<int32_t>{0, 1, 1, 1, 0, 0, 1}));
   EXPECT_EQ(choice.m1, 1);
-  EXPECT_EQ(choice.m2, 3);
+  EXPECT_EQ(choice.m2, 6);
   EXPECT_NEAR(choice.speedup, std::pow(1 / (0.9 * 0.904 * 0.5 * 0.8), 1.0 / 7),
               1e-9);
+}
+
+TEST(Choose, WantsToBeSure) {
+  Point unsure = point(9, {{kLarge, 1.0}, {kFour, 0.8}});
+  unsure.variants[0].seconds = {1, 1, 1, 1, 1};
+  unsure.variants[1].seconds = {0.9, 1.1, 0.9, 0.9, 1.1};
+  EXPECT_EQ(chosen({unsure}).chosen.front(), 0);
+  unsure.variants[1].seconds[4] = 0.9;
+  EXPECT_EQ(chosen({unsure}).chosen.front(), 1);
+  unsure.variants[1].dropped = true;
+  EXPECT_EQ(chosen({unsure}).chosen.front(), 0);
 }
 
 TEST(Choose, GuessesNothingBetweenMeasurements) {

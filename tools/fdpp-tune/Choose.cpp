@@ -15,6 +15,8 @@ namespace {
 /// What is not this much faster than the roofline's variant is not chosen: a
 /// difference within the noise must not make an engine depend on the day.
 constexpr double kWorthwhile = 0.98;
+/// And it must be faster in this share of the rounds.
+constexpr double kSure = 0.8;
 /// Of variants as close as this the one of the M before is taken.
 constexpr double kAlike = 0.006;
 
@@ -47,12 +49,24 @@ void addCandidates(Point &point, int32_t m, int32_t widest, int32_t most) {
       add(point, {tile, 0});
 }
 
-/// The median of time / time of the roofline's variant, round by round.
-double ratioOf(const Samples &samples, const Samples &roofline) {
+/// Time / time of the roofline's variant, round by round.
+Samples ratiosOf(const Samples &samples, const Samples &roofline) {
   Samples ratios;
   for (size_t i = 0; i < samples.seconds.size(); ++i)
     ratios.seconds.push_back(samples.seconds[i] / roofline.seconds[i]);
-  return ratios.median();
+  return ratios;
+}
+
+/// The median of that.
+double ratioOf(const Samples &samples, const Samples &roofline) {
+  return ratiosOf(samples, roofline).median();
+}
+
+bool isSurelyFaster(const Samples &samples, const Samples &roofline) {
+  std::vector<double> ratios = ratiosOf(samples, roofline).seconds;
+  auto faster = std::count_if(ratios.begin(), ratios.end(),
+                              [](double ratio) { return ratio < 1; });
+  return !samples.dropped && double(faster) >= kSure * double(ratios.size());
 }
 
 /// Index of the variant that is taken for a point.
@@ -62,7 +76,8 @@ size_t chooseAt(const Point &point, const Variant *before) {
   double least = kWorthwhile;
   std::vector<double> ratios;
   for (const Samples &samples : point.variants)
-    ratios.push_back(samples.dropped ? 1e30 : ratioOf(samples, roofline));
+    ratios.push_back(
+        isSurelyFaster(samples, roofline) ? ratioOf(samples, roofline) : 1e30);
   for (size_t i = 1; i < ratios.size(); ++i)
     if (ratios[i] < least)
       best = i, least = ratios[i];
@@ -118,16 +133,17 @@ void extend(std::vector<Range> &ranges, int32_t to, Variant variant) {
     ranges.push_back({to, kind, variant});
 }
 
-/// M1 and M2: where the leading ranges of gemv, and of gemv and flat, end.
+/// M1: where the leading ranges of gemv end; M2: where the last one ends in
+/// which a single tile is best.
 void findThresholds(Choice &choice, int32_t most) {
+  bool leading = true;
   for (const Range &range : choice.ranges) {
     int32_t to = range.to > 0 ? range.to : most;
-    bool gemv = !std::strcmp(range.kind, "gemv");
-    if (!gemv && std::strcmp(range.kind, "flat"))
-      return;
-    if (gemv && choice.m2 == choice.m1)
+    leading = leading && !std::strcmp(range.kind, "gemv");
+    if (leading)
       choice.m1 = to;
-    choice.m2 = to;
+    if (leading || !std::strcmp(range.kind, "flat"))
+      choice.m2 = to;
   }
 }
 

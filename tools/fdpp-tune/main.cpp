@@ -145,7 +145,7 @@ int run(int argc, char **argv) {
       options.output.empty() ? defaultOutput(options.source) : options.output;
   if (options.judge.empty())
     write(output, "", /*really=*/false); // not only after minutes
-  tools::Progress progress("measuring, thousandths");
+  tools::Progress progress("measuring, percent of the budget");
   MeasureOptions how;
   how.threads =
       options.threads > 0 ? options.threads : runtime::defaultThreads();
