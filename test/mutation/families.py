@@ -96,17 +96,23 @@ def relative_forms(folder: Path) -> list[Form]:
 _BOUNDS = {"f32": 1e-4, "f16": 1e-2, "bf16": 8e-2}
 
 
-def _exports() -> dict:
+def _exports() -> dict[str, list[str]]:
+    """The sets of test/forms by opset: other versions of transformers, caches,
+    masks and functions are forms of one family."""
     listing = EXPORTS / "models" / "forms.json"
-    return json.loads(listing.read_text()) if listing.exists() else {}
+    families: dict[str, list[str]] = {}
+    for name in json.loads(listing.read_text()) if listing.exists() else ():
+        family = next(part for part in name.split("-") if part.startswith(("torch", "opt")))
+        families.setdefault(family, []).append(name)
+    return families
 
 
 def exported_forms(family: str, folder: Path) -> list[Form]:
     """What torch or optimum wrote. A cache of one size cannot be filled."""
     import forms
 
-    return [Form(family, form.variant, form.model, _BOUNDS[form.info["dtype"]])
-            for form in forms.unpack(folder, [family])
+    return [Form(family, form.name, form.model, _BOUNDS[form.info["dtype"]])
+            for form in forms.unpack(folder, _exports()[family])
             if not (form.info["static"] and form.has_cache)]
 
 
@@ -135,12 +141,12 @@ _NUMPY = {"tensor(float)": np.float32, "tensor(float16)": np.float16,
 BATCH, LENGTH = 2, 9
 
 
-def tokens_of(session, length: int = LENGTH) -> np.ndarray:
+def tokens_of(session, length: int = LENGTH, batch: int = BATCH) -> np.ndarray:
     """Token ids [sequence, token] that the session takes."""
     ids = next(value for value in session.get_inputs() if value.name == "input_ids")
     logits = next(value for value in session.get_outputs() if value.name == "logits")
     shape = [size if isinstance(size, int) else free
-             for size, free in zip(ids.shape, (BATCH, length))]
+             for size, free in zip(ids.shape, (batch, length))]
     return np.random.default_rng(5).integers(0, logits.shape[2], shape)
 
 

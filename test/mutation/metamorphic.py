@@ -62,7 +62,8 @@ def renamed(rng: random.Random, subject: Subject) -> None:
 
     for tensor in subject.graph.initializer:
         tensor.name = rename(tensor.name)
-    del subject.graph.value_info[:]
+    for info in subject.graph.value_info:
+        info.name = rename(info.name)
     for i, node in enumerate(subject.nodes()):
         node.name = f"n{rng.randrange(10**9)}.{i}"
         for values in (node.input, node.output):
@@ -195,7 +196,9 @@ def roots(rng: random.Random, subject: Subject) -> None:
         else:
             one = subject.constant(number[kind](1))
             inverse = subject.insert(at, "Div", [one, root.output[0]])
-        if node.op_type == "Div":
+        top = subject.known().get(node.input[0])
+        is_inverse = top is not None and (numpy_helper.to_array(top) == 1).all()
+        if node.op_type == "Div" and not is_inverse:
             node.op_type = "Mul"
             node.input[1] = inverse
         else:
@@ -247,7 +250,7 @@ class Family:
         self.name = name
         self.raiser = judge.Raiser(folder / name / "raiser")
         self.judges, self.others = judge.usable(name, folder, self.raiser)
-        self.kinds = [record(j.original) for j in self.judges]
+        self.kinds = [record(j.original, len(j.tokens)) for j in self.judges]
         self.raised = [j.compile(j.original)["raised"] for j in self.judges]
 
     def rewritten(self, form: int, name: str, seed: int) -> onnx.ModelProto:

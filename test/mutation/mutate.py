@@ -33,7 +33,7 @@ class Family:
         self.name = name
         self.raiser = judge.Raiser(folder / name / "raiser")
         self.judges, self.others = judge.usable(name, folder, self.raiser)
-        self.kinds = [subject.record(j.original) for j in self.judges]
+        self.kinds = [subject.record(j.original, len(j.tokens)) for j in self.judges]
 
     def mutant(self, seed: int, index: int):
         """(judge, model, what was changed)."""

@@ -44,18 +44,21 @@ def other_number(rng: random.Random, array: np.ndarray) -> np.ndarray | None:
         return None
     where = rng.randrange(result.size) if rng.random() < 0.6 else slice(None)
     old = result.reshape(-1)[where]
-    if result.dtype == np.bool_:
-        new = ~old
-    elif np.issubdtype(result.dtype, np.integer):
-        new = rng.choice([lambda x: x + 1, lambda x: x - 1, lambda x: -x,
-                          lambda x: x * 0, lambda x: x * 2])(old)
-    else:
-        wide = np.asarray(old, np.float64)
-        new = rng.choice([lambda x: x * 1.25, lambda x: x * 0.5, lambda x: -x,
-                          lambda x: x * 0, lambda x: x + 0.3, lambda x: x * x,
-                          lambda x: x * 30])(wide)
+    with np.errstate(all="ignore"):
+        new = _other(rng, old)
     result.reshape(-1)[where] = new
     return None if np.array_equal(result, array) else result
+
+
+def _other(rng: random.Random, old: np.ndarray):
+    if old.dtype == np.bool_:
+        return ~old
+    if np.issubdtype(old.dtype, np.integer):
+        return rng.choice([lambda x: x + 1, lambda x: x - 1, lambda x: -x,
+                           lambda x: x * 0, lambda x: x * 2])(old)
+    return rng.choice([lambda x: x * 1.25, lambda x: x * 0.5, lambda x: -x, lambda x: x * 0,
+                       lambda x: x + 0.3, lambda x: x * x, lambda x: x * 30])(
+                           np.asarray(old, np.float64))
 
 
 def change_constant(rng: random.Random, subject: Subject) -> str | None:

@@ -13,7 +13,7 @@ from families import Feeder, tokens_of
 PAST, NEW = 3, 5
 
 
-def record(model: onnx.ModelProto) -> dict[str, tuple]:
+def record(model: onnx.ModelProto, batch: int) -> dict[str, tuple]:
     """Element type and shape of every value of one run."""
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
@@ -22,7 +22,7 @@ def record(model: onnx.ModelProto) -> dict[str, tuple]:
              if name and name not in given]
     watched.graph.output.extend(helper.make_empty_tensor_value_info(n) for n in names)
     session = judge.open_session(watched)
-    tokens = tokens_of(session, PAST + NEW)
+    tokens = tokens_of(session, PAST + NEW, batch)
     feeder = Feeder(session, tokens)
     past, begin = feeder.empty_past(), 0
     if past:

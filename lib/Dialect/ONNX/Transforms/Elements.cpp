@@ -13,7 +13,8 @@ namespace mlir::fdpp::onnx {
 //===----------------------------------------------------------------------===//
 
 Elements::Elements(const SymbolicShapes &shapes, ArrayRef<AffineExpr> extents)
-    : shapes(shapes), layout(shapes, extents), context(shapes.getContext()) {}
+    : shapes(shapes), layout(shapes, extents), extents(extents),
+      context(shapes.getContext()) {}
 
 AffineExpr Elements::number(int64_t value) const {
   return getAffineConstantExpr(value, context);
@@ -127,9 +128,31 @@ Element Elements::readBroadcast(Value operand, ArrayRef<AffineExpr> at) {
     return {};
   SmallVector<AffineExpr, 4> own(at.take_back(type.getRank()));
   for (int64_t d = 0; d < type.getRank(); ++d)
-    if (type.getDimSize(d) == 1)
-      own[d] = number(0);
+    if (!(own[d] = broadcastIndex(operand, d, own[d])))
+      return {};
   return read(operand, own);
+}
+
+AffineExpr Elements::broadcastIndex(Value value, int64_t dim,
+                                    AffineExpr at) const {
+  auto type = cast<RankedTensorType>(value.getType());
+  AffineExpr extent = shapes.extentOf(value, dim);
+  if (type.getDimSize(dim) == 1 || extent == number(1))
+    return number(0);
+  auto index = dyn_cast<AffineDimExpr>(at);
+  AffineExpr full = index && index.getPosition() < extents.size()
+                        ? extents[index.getPosition()]
+                        : AffineExpr();
+  if (!full || !type.isDynamicDim(dim))
+    return at;
+  if (!extent)
+    return {};
+  AffineExpr rest =
+      simplifyAffineExpr(full - extent, 0, shapes.symbols().size());
+  // An input's own extent, as of an attention mask, is as long as it must be.
+  auto symbol = dyn_cast<AffineSymbolExpr>(extent);
+  bool isFree = symbol && !full.isFunctionOfSymbol(symbol.getPosition());
+  return rest == number(0) || isFree ? at : AffineExpr();
 }
 
 Element Elements::readRange(Operator op, ArrayRef<AffineExpr> at) {

@@ -57,6 +57,10 @@ public:
   /// Element `at` of `value`, whose rank is the number of indices.
   Element read(Value value, ArrayRef<AffineExpr> at);
 
+  /// The index `at` of a tensor as that of `value`, of which one element may
+  /// stand for all along a dimension; null where nobody knows whether it does.
+  AffineExpr broadcastIndex(Value value, int64_t dim, AffineExpr at) const;
+
   /// `predicate` in words, for messages: d0... are the mask's indices.
   std::string print(const Predicate &predicate) const;
 
@@ -87,6 +91,7 @@ private:
 
   const SymbolicShapes &shapes;
   Layout layout;
+  SmallVector<AffineExpr, 4> extents;
   MLIRContext *context;
   Operation *stuck = nullptr;
 };

@@ -159,10 +159,12 @@ struct LiftMasksPass : impl::ONNXLiftMasksBase<LiftMasksPass> {
       return attention->emitOpError("has a mask that is not of rank 2 to 4");
     SmallVector<AffineExpr, 4> at;
     for (int64_t d = 0; d < type.getRank(); ++d)
-      at.push_back(
-          type.getDimSize(d) == 1
-              ? getAffineConstantExpr(0, &getContext())
-              : getAffineDimExpr(4 - type.getRank() + d, &getContext()));
+      at.push_back(elements.broadcastIndex(
+          mask, d, getAffineDimExpr(4 - type.getRank() + d, &getContext())));
+    if (llvm::is_contained(at, AffineExpr()))
+      return attention->emitOpError(
+          "has a mask of which nobody knows that it has an element for every "
+          "query and key");
     Element element = elements.read(mask, at);
     bool isBias = element.floats && element.floats->first == 0 &&
                   element.floats->second <= kHiddenBias;

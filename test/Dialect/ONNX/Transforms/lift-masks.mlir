@@ -98,11 +98,28 @@ func.func @one_key(%x: tensor<?x?x8xf32> {onnx.dims = ["b", "s", ""]}) -> tensor
   %b = onnx.Cast(%s) {to = 9 : i64} : (tensor<i64>) -> tensor<i1>
   %t = onnx.Cast(%b) {to = 7 : i64} : (tensor<i1>) -> tensor<i64>
   %i = onnx.Range(%zero, %s, %one) : (tensor<i64>, tensor<i64>, tensor<i64>) -> tensor<?xi64>
-  // expected-note @below {{reading stops at 'onnx.Range'}}
   %j = onnx.Range(%zero, %t, %one) : (tensor<i64>, tensor<i64>, tensor<i64>) -> tensor<?xi64>
   %q = onnx.Unsqueeze(%i, %a1) : (tensor<?xi64>, tensor<1xi64>) -> tensor<?x1xi64>
   %m = onnx.LessOrEqual(%j, %q) : (tensor<?xi64>, tensor<?x1xi64>) -> tensor<?x?xi1>
-  // expected-error @below {{has a mask that cannot be read as a condition on query and key}}
+  // expected-error @below {{has a mask of which nobody knows that it has an element for every query and key}}
   %y = onnx.Attention(%x, %x, %x, %m) {kv_num_heads = 2 : i64, q_num_heads = 2 : i64} : (tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?xi1>) -> tensor<?x?x8xf32>
+  return %y : tensor<?x?x8xf32>
+}
+
+// -----
+
+// A mask of one key, unless there is none, is broadcast to all.
+func.func @first_key(%x: tensor<?x?x8xf32> {onnx.dims = ["b", "s", ""]}) -> tensor<?x?x8xf32> {
+  %zero = onnx.Constant dense<0> : tensor<i64>
+  %one = onnx.Constant dense<1> : tensor<i64>
+  %a0 = onnx.Constant dense<0> : tensor<1xi64>
+  %a1 = onnx.Constant dense<1> : tensor<1xi64>
+  %s = onnx.extents(%x) dims [1] map affine_map<()[s0] -> (s0)> : (tensor<?x?x8xf32>) -> tensor<i64>
+  %i = onnx.Range(%zero, %s, %one) : (tensor<i64>, tensor<i64>, tensor<i64>) -> tensor<?xi64>
+  %q = onnx.Unsqueeze(%i, %a1) : (tensor<?xi64>, tensor<1xi64>) -> tensor<?x1xi64>
+  %m = onnx.LessOrEqual(%i, %q) : (tensor<?xi64>, tensor<?x1xi64>) -> tensor<?x?xi1>
+  %first = onnx.Slice(%m, %a0, %a1, %a1) : (tensor<?x?xi1>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>) -> tensor<?x?xi1>
+  // expected-error @below {{has a mask of which nobody knows that it has an element for every query and key}}
+  %y = onnx.Attention(%x, %x, %x, %first) {kv_num_heads = 2 : i64, q_num_heads = 2 : i64} : (tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?xi1>) -> tensor<?x?x8xf32>
   return %y : tensor<?x?x8xf32>
 }
