@@ -40,6 +40,8 @@ struct WidenFloatsPass : impl::ONNXWidenFloatsBase<WidenFloatsPass> {
     func::FuncOp func = getOperation();
     Block &body = func.getBody().front();
     unsigned count = 0;
+    if (!isStoredNarrow(body))
+      return;
     for (BlockArgument argument : body.getArguments())
       argument.setType(widened(argument.getType()));
     for (Operation &op : llvm::make_early_inc_range(body.without_terminator()))
@@ -51,6 +53,18 @@ struct WidenFloatsPass : impl::ONNXWidenFloatsBase<WidenFloatsPass> {
           << remark::add("the graph's narrow floats stand for numbers: the "
                          "engine's type decides how they are stored")
           << remark::metric("operations", count);
+  }
+
+  /// Whether parameters or inputs are narrow. A graph of single precision that
+  /// rounds a value in between says so on purpose.
+  static bool isStoredNarrow(Block &body) {
+    auto narrow = [](Value value) {
+      return isNarrow(getElementTypeOrSelf(value.getType()));
+    };
+    return llvm::any_of(body.getArguments(), narrow) ||
+           llvm::any_of(body.getOps<WeightAtOp>(), [&](WeightAtOp weight) {
+             return narrow(weight.getResult());
+           });
   }
 
   bool widen(Operation &op) {

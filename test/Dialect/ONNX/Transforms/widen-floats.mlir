@@ -20,3 +20,12 @@ func.func @main(%x: tensor<?x4xf16>) -> tensor<?x4xf16> {
   %b = onnx.Add(%a, %e) : (tensor<?x4xf16>, tensor<4xf16>) -> tensor<?x4xf16>
   return %b : tensor<?x4xf16>
 }
+
+// Of single precision: rounding in between is meant.
+// CHECK-LABEL: func.func @rounds
+func.func @rounds(%x: tensor<?x4xf32>) -> tensor<?x4xf32> {
+  // CHECK: onnx.Cast(%arg0) {to = 10 : i64} : (tensor<?x4xf32>) -> tensor<?x4xf16>
+  %a = onnx.Cast(%x) {to = 10 : i64} : (tensor<?x4xf32>) -> tensor<?x4xf16>
+  %b = onnx.Cast(%a) {to = 1 : i64} : (tensor<?x4xf16>) -> tensor<?x4xf32>
+  return %b : tensor<?x4xf32>
+}

@@ -23,8 +23,8 @@ def ONNXInlineFunctions
 def ONNXWidenFloats : Pass<"onnx-widen-floats", "::mlir::func::FuncOp"> {
   let summary = "Let narrow floats stand for numbers";
   let description = [{
-    Gives every value of a narrower float type, arguments and results of @main
-    too, the type f32: that a graph rounds between two operators is how it was
+    In a graph of narrow parameters or inputs, gives every value of a narrow
+    float type, arguments and results of @main too, the type f32: that a graph rounds between two operators is how it was
     run, not what the model means, and the engine's own type decides how values
     are stored. Weights stay as they are stored and are cast behind.
 
