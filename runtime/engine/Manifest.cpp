@@ -4,6 +4,7 @@
 #include "CpuFeatures.h"
 #include "Dtypes.h"
 #include "JsonReader.h"
+#include "RebuildCommand.h"
 #include "Sha256.h"
 
 #include <algorithm>
@@ -44,7 +45,8 @@ nlohmann::json parseManifest(const std::string &folder,
   }
 }
 
-void checkFormat(const JsonObject &root, const std::string &path) {
+void checkFormat(const JsonObject &root, const std::string &path,
+                 const std::string &rebuild) {
   if (root.string("magic") != "fdpp-engine")
     userError(path + ": 'magic' is not \"fdpp-engine\": this is no engine of "
                      "fdpp");
@@ -55,17 +57,15 @@ void checkFormat(const JsonObject &root, const std::string &path) {
   std::string mine = std::to_string(kFormatMajor) + ".x";
   if (major > kFormatMajor)
     userError(path + ": engine format " + found + " is newer than " + mine +
-              ", which this runtime reads; update fdpp or compile the model "
-              "again with this version");
+              ", which this runtime reads; update fdpp, or " + rebuild);
   if (major < kFormatMajor)
     userError(path + ": engine format " + found + " is older than " + mine +
-              ", which this runtime reads; compile the model again");
+              ", which this runtime reads; " + rebuild);
   int64_t abi = root.object("versions").integer("step_abi", 0, INT32_MAX);
   if (abi != FDPP_STEP_ABI_VERSION)
     userError(path + ": step abi " + std::to_string(abi) +
               ", but this runtime speaks " +
-              std::to_string(FDPP_STEP_ABI_VERSION) +
-              "; compile the model again with the same version of fdpp");
+              std::to_string(FDPP_STEP_ABI_VERSION) + "; " + rebuild);
 }
 
 void readModel(const JsonObject &model, Manifest &manifest) {
@@ -172,7 +172,9 @@ Manifest readManifest(const std::string &folder) {
   if (!json.is_object())
     userError(path + ": damaged: not a json object; compile the model again");
   JsonObject root(json, path, "");
-  checkFormat(root, path);
+  manifest.rebuild = rebuildCommand(json, manifest.folder, false);
+  manifest.rebuildHere = rebuildCommand(json, manifest.folder, true);
+  checkFormat(root, path, manifest.rebuild);
   manifest.productVersion = root.object("versions").string("product");
   JsonObject target = root.object("target");
   manifest.target = target.string("name");
@@ -193,26 +195,25 @@ void checkTarget(const Manifest &manifest) {
   std::string path = manifest.path("engine.json");
   if (manifest.target != "cpu")
     userError(path + ": compiled for target '" + manifest.target +
-              "', but this runtime has only 'cpu'; compile the model with "
-              "--target=cpu");
+              "', but this runtime has only 'cpu'; " + manifest.rebuildHere);
   struct utsname name;
   if (uname(&name) == 0 && manifest.machine != name.machine)
     userError(path + ": compiled for " + manifest.machine +
-              ", but this machine is " + name.machine +
-              "; compile the model on or for this machine");
+              ", but this machine is " + name.machine + "; " +
+              manifest.rebuildHere);
   std::string missing;
   for (const std::string &feature : manifest.features) {
     FeatureState state = cpuFeature(feature);
     if (state == FeatureState::Unknown)
       userError(path + ": needs cpu feature '" + feature +
-                "', which this runtime does not know; update fdpp or compile "
-                "the model with --arch=native");
+                "', which this runtime does not know; update fdpp, or " +
+                manifest.rebuildHere);
     if (state == FeatureState::Missing)
       missing += (missing.empty() ? "" : ", ") + feature;
   }
   if (!missing.empty())
     userError(path + ": compiled for another cpu: this one lacks " + missing +
-              "; compile the model again with --arch=native");
+              "; " + manifest.rebuildHere);
 }
 
 void checkFiles(const Manifest &manifest, bool hashes) {

@@ -33,6 +33,9 @@ struct Manifest {
   int32_t bos = -1; // -1: none
   std::vector<int32_t> eos;
   std::vector<ManifestFile> files;
+  /// How to make the engine again, as it was and for this machine; see
+  /// rebuildCommand.
+  std::string rebuild, rebuildHere;
 
   /// The listed file of that name, or null.
   const ManifestFile *file(const std::string &name) const;

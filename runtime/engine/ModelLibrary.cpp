@@ -60,8 +60,8 @@ ModelLibrary::ModelLibrary(const std::string &path, const Manifest &manifest) {
     if (!model || model->abi_version != FDPP_STEP_ABI_VERSION ||
         model->struct_size < kLeastTable)
       userError(path + ": does not speak step abi " +
-                std::to_string(FDPP_STEP_ABI_VERSION) +
-                "; compile the model again with this version of fdpp");
+                std::to_string(FDPP_STEP_ABI_VERSION) + "; " +
+                manifest.rebuild);
     if (!model->target || model->target != manifest.target)
       userError(path + ": not built for target '" + manifest.target +
                 "', as engine.json says; compile the model again");

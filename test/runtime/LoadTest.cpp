@@ -148,18 +148,27 @@ TEST(LoadTest, EveryKeyIsNeededAndChecked) {
   }
 }
 
+const json kCommand = {"fdpp-compile",  "my.onnx",      "--target=cuda",
+                       "--arch=sm_90a", "--dtype=bf16", "--tuning=h200.json"};
+
 TEST(LoadTest, OlderAndNewerFormatsGetTheirOwnAdvice) {
   toy::Engine engine;
+  engine.manifest["command"] = kCommand;
+  const std::string command =
+      "beside my.onnx run: fdpp-compile my.onnx --target=cuda --arch=sm_90a "
+      "--dtype=bf16 --tuning=h200.json -o " +
+      engine.folder();
   engine.manifest["format"] = {{"major", 0}, {"minor", 9}};
   engine.write();
   EXPECT_THAT(refusal(engine.folder()),
               testing::AllOf(HasSubstr("format 0.9 is older"),
-                             HasSubstr("compile the model again")));
+                             testing::EndsWith("reads; " + command)));
   engine.manifest["format"] = {{"major", 2}, {"minor", 0}};
   engine.write();
-  EXPECT_THAT(refusal(engine.folder()),
-              testing::AllOf(HasSubstr("format 2.0 is newer"),
-                             HasSubstr("update fdpp")));
+  EXPECT_THAT(
+      refusal(engine.folder()),
+      testing::AllOf(HasSubstr("format 2.0 is newer"),
+                     testing::EndsWith("; update fdpp, or " + command)));
   // A newer minor may have keys that this runtime does not know.
   engine.manifest["format"] = {{"major", 1}, {"minor", 7}};
   engine.manifest["news"] = {1, 2};
@@ -171,8 +180,37 @@ TEST(LoadTest, OlderAndNewerFormatsGetTheirOwnAdvice) {
   EXPECT_THAT(refusal(engine.folder()), HasSubstr("no engine of fdpp"));
 }
 
+TEST(LoadTest, TheCommandThatRebuildsIsShownToBePasted) {
+  toy::Engine engine;
+  auto with = [&](const json &command) {
+    engine.manifest["versions"]["step_abi"] = 99;
+    engine.manifest["command"] = command;
+    engine.write();
+    std::string text = refusal(engine.folder());
+    return text.substr(text.find("; ") + 2);
+  };
+  EXPECT_EQ(with({"fdpp-compile", "it's one; rm *.onnx", "--max-context=9"}),
+            "beside 'it'\\''s one; rm *.onnx' run: fdpp-compile "
+            "'it'\\''s one; rm *.onnx' --max-context=9 -o " +
+                engine.folder());
+  // What is no command of fdpp-compile is not shown to be run.
+  for (const json &command : std::vector<json>{json::array(),
+                                               nullptr,
+                                               "fdpp-compile m.onnx",
+                                               {"fdpp-compile"},
+                                               {"rm", "-rf", "/"},
+                                               {"fdpp-compile", 7},
+                                               {"fdpp-compile", "two\nlines"}})
+    EXPECT_EQ(with(command), "compile the model again") << command;
+}
+
 TEST(LoadTest, AnEngineForAnotherMachine) {
   toy::Engine engine;
+  engine.manifest["command"] = kCommand;
+  const std::string here =
+      "beside my.onnx run: fdpp-compile my.onnx --target=cpu --arch=native "
+      "--dtype=bf16 -o " +
+      engine.folder();
   const json whole = engine.manifest;
   auto with = [&](const char *key, const json &value) {
     engine.manifest = whole;
@@ -180,14 +218,16 @@ TEST(LoadTest, AnEngineForAnotherMachine) {
     engine.write();
     return refusal(engine.folder());
   };
-  EXPECT_THAT(with("name", "cuda"), HasSubstr("compiled for target 'cuda'"));
-  EXPECT_THAT(with("machine", "vax"), HasSubstr("compiled for vax"));
-  EXPECT_THAT(with("features", {"avx99"}), HasSubstr("does not know"));
+  auto saying = [&](const char *text) {
+    return testing::AllOf(HasSubstr(text), testing::EndsWith(here));
+  };
+  EXPECT_THAT(with("name", "cuda"), saying("compiled for target 'cuda'"));
+  EXPECT_THAT(with("machine", "vax"), saying("compiled for vax"));
+  EXPECT_THAT(with("features", {"avx99"}), saying("does not know"));
 #if defined(__x86_64__)
   // No CPU is both AMD's and Intel's: one of these is missing everywhere.
   EXPECT_THAT(with("features", {"sse2", "sse4a", "amx-tile"}),
-              testing::AllOf(HasSubstr("another cpu: this one lacks"),
-                             HasSubstr("--arch=native")));
+              saying("another cpu: this one lacks"));
   EXPECT_EQ(with("features", {"sse2", "x87"}), "");
 #endif
 }
