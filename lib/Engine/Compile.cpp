@@ -38,6 +38,7 @@ private:
   llvm::Error prepare();
   llvm::Error prepareTuning();
   void useTable(const TuningTable &table, StringRef file);
+  llvm::Error openReused();
   llvm::Error prepareEngine();
   llvm::Error load();
   llvm::Error decideContext();
@@ -173,14 +174,24 @@ llvm::Expected<std::string> Compilation::computeKey() const {
                 path::filename(options.executable));
   if (!program)
     return program.takeError();
-  llvm::Expected<std::string> headers = compiler->digestHeaders();
-  if (!headers)
-    return headers.takeError();
-  std::vector<std::string> texts = {program->hash, *headers,
+  std::vector<std::string> texts = {program->hash, request.kernels,
                                     compiler->getVersion().str()};
+  if (request.reused)
+    texts.back() = request.reused->getLibraryHash();
   texts.push_back(request.tuning ? request.tuning->hash : "");
   llvm::append_range(texts, request.command);
   return hashTexts(texts);
+}
+
+llvm::Error Compilation::openReused() {
+  if (options.reuse.empty())
+    return llvm::Error::success();
+  llvm::Expected<ReusedEngine> engine = ReusedEngine::open(options.reuse);
+  if (!engine)
+    return engine.takeError();
+  request.reused = std::move(*engine);
+  return request.reused->checkRequest(request.product, request.kernels,
+                                      request.command);
 }
 
 llvm::Error Compilation::prepareEngine() {
@@ -192,14 +203,23 @@ llvm::Error Compilation::prepareEngine() {
   if (llvm::Error error = checkReplaceable(request.target))
     return error;
   llvm::Expected<NativeCompiler> found =
-      NativeCompiler::find(options.cxx, options.executable);
+      options.reuse.empty()
+          ? NativeCompiler::find(options.cxx, options.executable)
+          : NativeCompiler::findHeadersOnly(options.executable);
   if (!found)
     return found.takeError();
   compiler = std::move(*found);
+  llvm::Expected<std::string> kernels = compiler->digestHeaders();
+  if (!kernels)
+    return kernels.takeError();
+  request.kernels = *kernels;
+  request.useCache = options.useCache;
   request.product = options.product;
   request.threads = options.threads;
   request.command = describeCommand();
   request.companions = findCompanions(request.modelFolder);
+  if (llvm::Error error = openReused())
+    return error;
   llvm::Expected<std::string> key = computeKey();
   if (!key)
     return key.takeError();

@@ -11,8 +11,6 @@
 using namespace mlir;
 using namespace mlir::fdpp;
 
-static constexpr int64_t kFormatMajor = 1, kFormatMinor = 0;
-
 static void writeStrings(llvm::json::OStream &json, StringRef key,
                          ArrayRef<std::string> values) {
   json.attributeArray(key, [&] {
@@ -32,6 +30,7 @@ static void writeVersions(llvm::json::OStream &json,
     json.attribute("product", request.product);
     json.attribute("step_abi", FDPP_STEP_ABI_VERSION);
     json.attribute("tuning", request.tuning ? ::fdpp::tuning_format : 0);
+    json.attribute("kernels", request.kernels);
   });
   if (request.tuning)
     json.attributeObject("tuning", [&] {

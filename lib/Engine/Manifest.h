@@ -11,6 +11,9 @@
 
 namespace mlir::fdpp {
 
+/// The format that is written (docs/engine-format.md).
+constexpr int64_t kFormatMajor = 1, kFormatMinor = 1;
+
 /// The text of engine.json. `inputs` are all files read, `model` the one that
 /// was compiled.
 std::string writeManifest(const ModelInfo &info, const EngineRequest &request,

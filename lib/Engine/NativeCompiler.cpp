@@ -3,6 +3,7 @@
 #include "fdpp/Engine/NativeCompiler.h"
 
 #include "OutputFile.h"
+#include "fdpp/Engine/Inputs.h"
 #include "fdpp/Engine/InternalError.h"
 
 #include "llvm/ADT/STLExtras.h"
@@ -143,6 +144,16 @@ llvm::Expected<NativeCompiler> NativeCompiler::find(StringRef cxx,
   return compiler;
 }
 
+llvm::Expected<NativeCompiler>
+NativeCompiler::findHeadersOnly(StringRef executable) {
+  NativeCompiler compiler;
+  llvm::Expected<std::string> headers = findHeaders(executable);
+  if (!headers)
+    return headers.takeError();
+  compiler.headers = *headers;
+  return compiler;
+}
+
 llvm::Expected<std::string> NativeCompiler::digestHeaders() const {
   std::vector<std::string> files;
   std::error_code error;
@@ -163,6 +174,33 @@ llvm::Expected<std::string> NativeCompiler::digestHeaders() const {
     hash.update((*buffer)->getBuffer());
   }
   return llvm::toHex(hash.final(), /*LowerCase=*/true);
+}
+
+static bool isScript(StringRef program) {
+  auto start = llvm::MemoryBuffer::getFileSlice(program, /*MapSize=*/2, 0);
+  return !start || (*start)->getBuffer() == "#!";
+}
+
+std::optional<std::string>
+NativeCompiler::getObjectKey(const CpuArch &arch, StringRef source,
+                             StringRef digest) const {
+  fs::file_status status;
+  if (isScript(program) || fs::status(program, status))
+    return std::nullopt;
+  // Versions of a compiler under development may share a name.
+  auto changed = status.getLastModificationTime().time_since_epoch().count();
+  std::vector<std::string> texts = {"object 1",
+                                    source.str(),
+                                    digest.str(),
+                                    version,
+                                    std::to_string(status.getSize()),
+                                    std::to_string(changed)};
+  llvm::append_range(texts, arguments(arch, "headers", "source", "output"));
+  for (const char *name :
+       {"CPATH", "C_INCLUDE_PATH", "CPLUS_INCLUDE_PATH", "LIBRARY_PATH",
+        "COMPILER_PATH", "CCC_OVERRIDE_OPTIONS", "CLANG_CONFIG_FILE_USER_DIR"})
+    texts.push_back(llvm::sys::Process::GetEnv(name).value_or(""));
+  return hashTexts(texts);
 }
 
 //===----------------------------------------------------------------------===//

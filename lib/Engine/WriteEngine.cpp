@@ -4,6 +4,7 @@
 
 #include "Manifest.h"
 #include "OutputFile.h"
+#include "fdpp/Engine/ObjectCache.h"
 #include "fdpp/Engine/WeightEvaluator.h"
 
 #include "llvm/Support/FileSystem.h"
@@ -29,7 +30,9 @@ private:
   llvm::Error readInputs();
   llvm::Error checkInputs();
   llvm::Error writeWeights();
-  llvm::Error compileSource(StringRef source, const NativeCompiler &compiler);
+  llvm::Error writeCode(StringRef source, const NativeCompiler &compiler);
+  llvm::Error takeCode(const ReusedEngine &engine);
+  llvm::Error compileCode(StringRef source, const NativeCompiler &compiler);
   llvm::Error copyCompanions();
   llvm::Error writeReports(ArrayRef<Decision> decisions);
   llvm::Error writeManifestFile();
@@ -115,9 +118,8 @@ llvm::Error EngineWriter::writeWeights() {
   return llvm::Error::success();
 }
 
-llvm::Error EngineWriter::compileSource(StringRef source,
-                                        const NativeCompiler &compiler) {
-  listener("compiling the kernels", 0, 0);
+llvm::Error EngineWriter::writeCode(StringRef source,
+                                    const NativeCompiler &compiler) {
   std::string command;
   for (const std::string &word : compiler.describe(request.arch))
     command += (command.empty() ? "" : " ") + word;
@@ -125,13 +127,64 @@ llvm::Error EngineWriter::compileSource(StringRef source,
     return error;
   if (llvm::Error error = folder.write("source/model.cpp", source))
     return error;
+  if (request.reused)
+    return takeCode(*request.reused);
   if (llvm::Error error = folder.write("source/command.txt", command + "\n"))
     return error;
-  if (llvm::Error error =
-          compiler.compile(request.arch, folder.pathOf("source/model.cpp"),
-                           folder.pathOf("model.so"), folder.pathOf("scratch")))
+  if (llvm::Error error = compileCode(source, compiler))
     return error;
   return folder.adopt("model.so");
+}
+
+llvm::Error EngineWriter::takeCode(const ReusedEngine &engine) {
+  listener("taking over compiled kernels", 0, 0);
+  for (StringRef name : {"source/command.txt", "model.so"}) {
+    auto buffer = llvm::MemoryBuffer::getFile(engine.pathOf(name));
+    if (!buffer)
+      return fileError(engine.pathOf(name), "read the file",
+                       buffer.getError().value());
+    if (llvm::Error error = folder.write(name, (*buffer)->getBuffer()))
+      return error;
+  }
+  return llvm::Error::success();
+}
+
+/// From the object cache, or by the compiler; what that makes is kept there.
+/// The cache saves time and is never in the way: what fails about it is said
+/// (-v) and no error.
+llvm::Error EngineWriter::compileCode(StringRef source,
+                                      const NativeCompiler &compiler) {
+  std::string library = folder.pathOf("model.so");
+  std::optional<ObjectCache> cache;
+  std::optional<std::string> key;
+  if (request.useCache)
+    key = compiler.getObjectKey(request.arch, source, request.kernels);
+  if (key) {
+    llvm::Expected<ObjectCache> found = ObjectCache::find();
+    if (!found)
+      return found.takeError();
+    cache = std::move(*found);
+    listener("looking in the object cache", 0, 0);
+    llvm::Expected<bool> fetched = cache->fetch(*key, library);
+    if (!fetched)
+      return fetched.takeError();
+    if (*fetched) {
+      listener("kernels from the object cache: " + key->substr(0, 16), 0, 0);
+      return llvm::Error::success();
+    }
+  }
+  listener("compiling the kernels", 0, 0);
+  if (llvm::Error error =
+          compiler.compile(request.arch, folder.pathOf("source/model.cpp"),
+                           library, folder.pathOf("scratch")))
+    return error;
+  if (!cache)
+    return llvm::Error::success();
+  if (llvm::Error error = cache->store(*key, library))
+    listener("object cache: " + llvm::toString(std::move(error)), 0, 0);
+  else
+    listener("kept in the object cache: " + key->substr(0, 16), 0, 0);
+  return llvm::Error::success();
 }
 
 llvm::Error EngineWriter::copyCompanions() {
@@ -169,7 +222,13 @@ llvm::Error EngineWriter::write(StringRef source, ArrayRef<Decision> decisions,
     return error;
   if (llvm::Error error = readInputs())
     return error;
-  if (llvm::Error error = compileSource(source, compiler))
+  if (request.reused) {
+    if (llvm::Error error = request.reused->checkModel(info))
+      return error;
+    if (llvm::Error error = request.reused->checkSource(source))
+      return error;
+  }
+  if (llvm::Error error = writeCode(source, compiler))
     return error;
   if (llvm::Error error = writeWeights())
     return error;

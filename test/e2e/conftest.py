@@ -4,4 +4,12 @@ something is missing."""
 
 import os
 
+import pytest
+
 collect_ignore = [] if "FDPP_SANITIZED_BUILD" in os.environ else ["test_sanitized_engine.py"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def object_cache(tmp_path_factory):
+    """Compiled kernels of this run, not of the user's."""
+    os.environ["FDPP_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))

@@ -31,7 +31,8 @@ Examples:
   fdpp-compile model.onnx --emit=fused               IR after a phase, to stdout
   fdpp-compile model.onnx --emit=source              the C++ that is compiled
 
-Environment: FDPP_CXX names the clang++, FDPP_INCLUDE_DIR the folder of the kernel headers.
+Environment: FDPP_CXX names the clang++, FDPP_INCLUDE_DIR the folder of the kernel headers,
+FDPP_CACHE_DIR that of the object cache (~/.cache/fdpp), FDPP_CACHE_SIZE its most MiB (1024).
 Exit codes: 0; 1 wrong input; 70 a defect of this program; 130 interrupted.)";
 
 /// One line at a time on a terminal; with -v a line for each stage.
@@ -44,6 +45,7 @@ public:
     if (stage != current) {
       finish();
       current = stage.str();
+      mlir::fdpp::noteStage(current);
       start = Clock::now();
       progress = std::make_unique<fdpp::tools::Progress>(current);
     }
@@ -135,6 +137,12 @@ void addOptions(CLI::App &app, CompileOptions &options, Words &words) {
                "let the engine show its intermediate values (fdpp-compare)");
   app.add_option("--remarks", options.remarks,
                  "file to write the passes' remarks to, as YAML");
+  app.add_option("--reuse", options.reuse,
+                 "engine of the same graph whose compiled kernels are taken "
+                 "over: only weights are packed");
+  app.add_flag_callback(
+      "--no-cache", [&options] { options.useCache = false; },
+      "compile the kernels anew, not from the object cache");
   app.add_flag("--force", options.force, "compile although it is up to date");
   app.add_flag("-v,--verbose", words.verbose, "say what takes how long");
   // Hidden, for tests: see CompileOptions::faultBefore.

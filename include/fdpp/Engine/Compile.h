@@ -32,6 +32,9 @@ struct CompileOptions {
   bool taps = false;      // show intermediate values, see docs/compare.md
   std::string remarks;    // a YAML file for the passes' remarks; empty: none
   bool force = false;     // compile although it is up to date
+  bool useCache = true;   // of compiled kernels, see ObjectCache
+  /// An engine of the same graph, whose compiled kernels are taken over.
+  std::string reuse;
   /// For tests of what a defect looks like: before the passes to this phase an
   /// operation comes back that earlier ones had to remove.
   std::optional<::fdpp::Phase> faultBefore;

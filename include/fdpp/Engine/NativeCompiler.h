@@ -9,6 +9,8 @@
 
 #include "llvm/ADT/ArrayRef.h"
 
+#include <optional>
+
 namespace mlir::fdpp {
 
 class NativeCompiler {
@@ -23,8 +25,21 @@ public:
   /// First line of `--version`.
   llvm::StringRef getVersion() const { return version; }
 
+  /// Only the headers, for engines that take over compiled kernels: what is
+  /// found can digestHeaders() and nothing else.
+  static llvm::Expected<NativeCompiler>
+  findHeadersOnly(llvm::StringRef executable);
+
   /// A hash of every header that emitted code may include.
   llvm::Expected<std::string> digestHeaders() const;
+
+  /// What the library made from `source` is called in an object cache: a hash
+  /// of the text, the flags, the compiler, the headers (`digest`) and what
+  /// clang reads of the environment. Nothing for a compiler that is a script:
+  /// what that makes may depend on anything.
+  std::optional<std::string> getObjectKey(const CpuArch &arch,
+                                          llvm::StringRef source,
+                                          llvm::StringRef digest) const;
 
   /// The command for `arch` with names in place of this machine's paths. The
   /// working folder is source/ of the engine.

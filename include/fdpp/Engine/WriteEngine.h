@@ -9,6 +9,7 @@
 #include "fdpp/Engine/Inputs.h"
 #include "fdpp/Engine/NativeCompiler.h"
 #include "fdpp/Engine/Report.h"
+#include "fdpp/Engine/ReusedEngine.h"
 #include "fdpp/Engine/StageListener.h"
 
 namespace mlir::fdpp {
@@ -23,7 +24,11 @@ struct EngineRequest {
   std::vector<std::string> companions; // see findCompanions
   CpuArch arch;
   std::optional<InputFile> tuning; // the table that was used
+  std::string kernels;             // hash of the kernel headers
   unsigned threads = 1;            // that evaluate weights
+  bool useCache = true;            // see ObjectCache
+  /// Whose compiled kernels are taken over, so that nothing is compiled.
+  std::optional<ReusedEngine> reused;
 };
 
 /// Writes the engine in the place of `request.target`, which is untouched if
