@@ -168,6 +168,33 @@ def test_interrupt_leaves_nothing(model, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clang++"]
 
 
+@pytest.mark.parametrize("number, name", [
+    (signal.SIGSEGV, "segmentation fault"), (signal.SIGBUS, "bus error"),
+    (signal.SIGFPE, "arithmetic fault"), (signal.SIGILL, "illegal instruction"),
+    (signal.SIGABRT, "aborted")])
+def test_a_crash_outside_of_the_passes(model, tmp_path, number, name):
+    program = tmp_path / "clang++"
+    program.write_text(
+        "#!/bin/sh\n"
+        'case "$1" in --version) echo "clang version 22"; exit;; esac\n'
+        f"touch {tmp_path}/started; exec sleep 30\n"
+    )
+    program.chmod(0o755)
+    process = subprocess.Popen(
+        [COMPILE, model, "-o", tmp_path / "out", f"--cxx={program}"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )
+    while not (tmp_path / "started").exists():
+        time.sleep(0.01)
+    process.send_signal(number)
+    assert process.wait(timeout=20) == 70
+    os.killpg(process.pid, signal.SIGKILL)  # the compiler it had started
+    assert process.stderr.read() == (
+        f"fdpp-compile: internal error: {name} while compiling the kernels; "
+        "report it with the command and the graph\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clang++", "started"]
+
+
 def killed_at_random(command, out, environment, times):
     """Kills compiles, with or without the clang++ they started; the place holds
     the old engine, none, or a whole one, every time."""

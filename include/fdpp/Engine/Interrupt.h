@@ -8,8 +8,12 @@
 namespace mlir::fdpp {
 
 /// On SIGINT and SIGTERM the process removes the folder last given to
-/// removeOnInterrupt() and exits with 130.
+/// removeOnInterrupt() and exits with 130; on a crash too, with one line and
+/// with 70.
 void installInterruptHandler();
+
+/// What that line says the process was doing.
+void noteStage(llvm::StringRef name);
 
 /// Names the unfinished folder; "" for none. At most 4095 bytes.
 void removeOnInterrupt(llvm::StringRef folder);
