@@ -82,19 +82,41 @@ private:
     if (!vocab || tokens.empty())
       return emitError(module.getLoc(), "needs tokens and @main or @step");
     Script script;
-    script.sequences.emplace_back();
-    for (int64_t token : tokens) {
-      if (token < 0 || token >= *vocab)
-        return emitError(module.getLoc(), "token ")
-               << token << " is not in the vocabulary of " << *vocab;
-      script.sequences[0].push_back(static_cast<int32_t>(token));
-    }
-    auto length = static_cast<int64_t>(tokens.size());
-    int64_t first = prefill > 0 ? std::min<int64_t>(prefill, length) : length;
-    script.steps = {{{0, first}}};
-    for (int64_t i = first; i < length; ++i)
-      script.steps.push_back({{0, 1}});
+    if (failed(readScript(module, *vocab, script)))
+      return failure();
     return run(module, script, *mode, *vocab);
+  }
+
+  /// All sequences at once: the first tokens of each, as many as wished, in one
+  /// step, the others one a step.
+  LogicalResult readScript(ModuleOp module, int64_t vocab, Script &script) {
+    SmallVector<int64_t> counts(lengths.begin(), lengths.end());
+    if (counts.empty())
+      counts.push_back(tokens.size());
+    ArrayRef<int64_t> rest(tokens);
+    for (int64_t count : counts) {
+      if (count < 1 || count > static_cast<int64_t>(rest.size()))
+        return emitError(module.getLoc(), "lengths do not divide the tokens");
+      script.sequences.emplace_back(rest.begin(), rest.begin() + count);
+      rest = rest.drop_front(count);
+    }
+    if (!rest.empty())
+      return emitError(module.getLoc(), "lengths do not divide the tokens");
+    for (int64_t token : tokens)
+      if (token < 0 || token >= vocab)
+        return emitError(module.getLoc(), "token ")
+               << token << " is not in the vocabulary of " << vocab;
+    int64_t longest = *llvm::max_element(counts);
+    int64_t first = prefill > 0 ? std::min<int64_t>(prefill, longest) : longest;
+    for (int64_t done = 0; done < longest; done = std::max(first, done + 1)) {
+      script.steps.emplace_back();
+      for (auto [sequence, count] : llvm::enumerate(counts))
+        if (int64_t left = count - done; left > 0)
+          script.steps.back().push_back(
+              {static_cast<unsigned>(sequence),
+               done == 0 ? std::min(left, first) : 1});
+    }
+    return success();
   }
 
   LogicalResult run(ModuleOp module, const Script &script, RoundingMode mode,
@@ -124,7 +146,10 @@ private:
       if (error)
         return cannotWrite(module, values, error);
     }
-    return write(module, result->sequences[0], vocab);
+    std::vector<double> rows;
+    for (const std::vector<double> &sequence : result->sequences)
+      llvm::append_range(rows, sequence);
+    return write(module, rows, vocab);
   }
 
   static LogicalResult cannotWrite(ModuleOp module, StringRef path,
@@ -151,6 +176,10 @@ private:
 
   ListOption<int64_t> tokens{*this, "tokens",
                              llvm::cl::desc("The ids of the sequence")};
+  ListOption<int64_t> lengths{
+      *this, "lengths",
+      llvm::cl::desc("Tokens of each of several sequences, which `tokens` "
+                     "gives one after another")};
   Option<std::string> logits{*this, "logits",
                              llvm::cl::desc("The .npy file to write, if any"),
                              llvm::cl::init("logits.npy")};
