@@ -3,6 +3,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import needs
 import pytest
@@ -120,6 +121,31 @@ def test_a_shape_it_has_not(weights, tmp_path):
     report = (tmp_path / "out" / "report.md").read_text()
     assert "roofline" in report
     assert "; table t.json has no such shape" in report
+
+
+SHIPPED = sorted(path.name for path in (needs.ROOT / "share" / "tuning").glob("*.json"))
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_tables_are_found_by_name(tmp_path, name):
+    """And are whole. For --arch=native the one of the processor is taken unasked."""
+    device = json.loads((needs.ROOT / "share" / "tuning" / name).read_text())["device"]
+    arch = {"avx2": "x86-64-v3", "avx512": "x86-64-v4"}[device["kernels"]]
+    result = compile_model(
+        FUSED, "-o", tmp_path / "out", f"--tuning={name}", f"--arch={arch}", "--emit=planned")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert compile_model(FUSED, "-o", tmp_path / "out", "--tuning=none").returncode == 0
+    assert "tuning" not in check_engine(tmp_path / "out")
+    assert compile_model(FUSED, "-o", tmp_path / "out").returncode == 0
+    family = "-".join(str(device[key]) for key in ("vendor", "family", "model"))
+    used = check_engine(tmp_path / "out").get("tuning", {}).get("name")
+    assert (used == name) == (family == this_processor())
+
+
+def this_processor() -> str:
+    text = Path("/proc/cpuinfo").read_text()
+    fields = (r"vendor_id", r"cpu family", r"model")
+    return "-".join(re.search(rf"^{f}\s*: (\S+)$", text, re.M)[1] for f in fields)
 
 
 @pytest.mark.parametrize("content, why", [
