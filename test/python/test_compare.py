@@ -15,14 +15,16 @@ from needs import BIN, ROOT, module, tools
 from tiny_models import tiny_config, write_hf_folder
 
 module("onnxruntime")
+sys.path.append(str(ROOT / "test" / "forms"))
+from forms import unpack  # noqa: E402
 from fdpp.compare import main as compare  # noqa: E402
 from fdpp.export import main as export  # noqa: E402
 from fdpp.reference import Graph  # noqa: E402
 from fdpp.stages import pass_name, split_passes  # noqa: E402
-from fdpp.values import Difference, Spool, token_rows  # noqa: E402
+from fdpp.values import Difference, Spool, token_axes, token_rows  # noqa: E402
 
 pytestmark = tools("fdpp-compile", "fdpp-opt", "fdpp-translate", "fdpp-run")
-TOKENS = "5,17,80,3,41,96,2"
+TOKENS = "5,17,80,3,41,95,2"
 LAYERS = 3
 HEADERS = ROOT / "runtime"
 
@@ -89,6 +91,20 @@ def test_narrow_engines_agree_with_what_is_rounded(model, tmp_path, capsys, dtyp
     assert code == 0
     stages = result["values"][-1]["stages"]
     assert stages[-1]["stage"] == "engine" and stages[-1]["against"] == "rounded"
+
+
+# One without a cache, whose past the steps of an engine are; heads as many as
+# tokens; nodes without a layer in their names.
+@pytest.mark.parametrize("family,variant", [("torch18", "gqa"), ("optimum", "gqa")])
+def test_other_peoples_graphs_agree(tmp_path, capsys, family, variant):
+    form = next(form for form in unpack(tmp_path, [family]) if form.variant == variant)
+    engine = compiled(form.model, tmp_path / "engine")
+    code, result = run(capsys, form.model, engine)
+    assert code == 0
+    in_engine = [value for value in result["values"] if value["last"] == "engine"]
+    assert [value["layer"] for value in in_engine] == [None] + [0] * 7 + [1] * 7 + [None]
+    assert all(value["relative"] < 1e-5 for value in in_engine)
+    assert len(result["values"]) > 100
 
 
 # Behind which pass what mistake is made: the node, the phase, or what fails there.
@@ -267,13 +283,31 @@ def test_help_fits_a_page(capsys):
 
 def test_layouts_become_rows():
     data = np.arange(24.0)
-    assert (token_rows(data.reshape(1, 2, 3, 4), 3) ==
-            data.reshape(2, 3, 4).transpose(1, 0, 2).reshape(3, 8)).all()
-    assert (token_rows(data.reshape(1, 3, 2, 4), 3) == data.reshape(3, 8)).all()
-    assert (token_rows(data.reshape(1, 3, 8), 3) == data.reshape(3, 8)).all()
-    assert token_rows(data.reshape(1, 2, 2, 6), 2) is None  # which of them?
-    assert token_rows(data.reshape(2, 3, 4), 3) is None
-    assert token_rows(data, 24) is None
+    by_heads, by_tokens = data.reshape(1, 2, 3, 4), data.reshape(1, 3, 2, 4)
+    assert token_axes(by_heads.shape, 3) == [2] and token_axes(by_tokens.shape, 3) == [1]
+    assert (token_rows(by_heads, 2) == data.reshape(2, 3, 4).transpose(1, 0, 2).reshape(3, 8)).all()
+    assert (token_rows(by_tokens, 1) == data.reshape(3, 8)).all()
+    assert token_axes((1, 3, 8), 3) == [1] and token_axes((3, 8), 3) == [0]
+    assert token_axes((1, 2, 2, 6), 2) == [1, 2]
+    assert token_axes((2, 3, 4), 3) == [] and token_axes((24,), 24) == []
+    assert (token_rows(data.reshape(1, 3, 8), 1) == data.reshape(3, 8)).all()
+
+
+@pytest.mark.parametrize("axis", [1, 2])
+def test_another_step_says_which_dimension_counts_tokens(tmp_path, axis):
+    """Two heads and two tokens, then two heads and one."""
+    rows = np.arange(24.0).reshape(3, 8)
+    layout = [rows[:2].reshape(1, 2, 2, 4), rows[2:].reshape(1, 1, 2, 4)]
+    if axis == 2:
+        layout = [part.transpose(0, 2, 1, 3) for part in layout]
+    axes = {}
+    first, second = Spool(tmp_path / "1", axes), Spool(tmp_path / "2", axes)
+    for step, (part, tokens) in enumerate(zip(layout, (2, 1))):
+        first.add_value({"node": "n", "op": "x", "step": step}, part, tokens)
+    assert (first.load("n") == rows).all() and axes == {"n": axis}
+    # As onnxruntime has it, in one step.
+    second.add_value({"node": "n", "op": "x", "step": 0}, layout[0], 2)
+    assert (second.load("n") == rows[:2]).all()
 
 
 def test_differences():

@@ -16,12 +16,14 @@ from fdpp import __version__
 from fdpp.errors import UserError
 from fdpp.reference import Graph, onnxruntime_values
 from fdpp.stages import PHASES, Compiler, Engine, ToolFailed, pass_name
-from fdpp.values import Difference, Spool, token_rows
+from fdpp.values import Difference, Spool
 
 # Largest error of a value over its largest magnitude. Phases are interpreted in
 # fp64, where element types do not matter: they differ by the order of sums only.
 # docs/numerics.md has the roundings that the others allow.
 PHASE_BOUND = 1e-8
+# Recognition finds constants that the graph has as f32 arithmetic.
+RECOGNISED_BOUND = 1e-6
 BOUNDS = {"f32": 1e-4, "f16": 3e-2, "bf16": 2e-1}
 GRAPH_BOUNDS = {1: 1e-4, 10: 3e-2, 16: 2e-1}  # by onnx.TensorProto's type
 
@@ -82,6 +84,7 @@ class Comparison:
         self.failed: tuple[str, str] | None = None  # stage, message
         self.failed_pass: str | None = None
         self._guilty: dict[str, str] = {}  # phase -> pass
+        self._axes: dict[str, int] = {}  # of the graph's values, see Spool
         self._bound = bound
 
     def bound_of(self, stage: str) -> float:
@@ -90,20 +93,18 @@ class Comparison:
             return self._bound or GRAPH_BOUNDS.get(kind, BOUNDS["f32"])
         if stage in ("engine", "rounded"):
             return self._bound or BOUNDS[self.compiler.engine.dtype]
-        return PHASE_BOUND
+        return RECOGNISED_BOUND if stage == "recognised" else PHASE_BOUND
 
     def _spool(self, stage: str) -> Spool:
         if stage not in self.spools:
-            self.spools[stage] = Spool(self.folder / stage)
+            axes = self._axes if stage in ("onnxruntime", "import") else None
+            self.spools[stage] = Spool(self.folder / stage, axes)
         return self.spools[stage]
 
-    def _store(self, stage: str, facts: dict, array) -> None:
-        sizes = self.compiler.step_sizes()
-        whole = stage == "onnxruntime"
-        tokens = len(self.compiler.tokens) if whole else sizes[facts.get("step", 0)]
-        rows = token_rows(array, tokens)
-        if rows is not None and rows.dtype.kind == "f" and facts["node"]:
-            self._spool(stage).add(facts, rows)
+    def _store(self, spool: Spool, stage: str, facts: dict, array) -> None:
+        # A table's node may be that of its cosines or of its sines.
+        if facts.get("op") != "fdpp.rope_table":
+            spool.add_value(facts, array, self.compiler.step_sizes(stage)[facts["step"]])
 
     def finish(self, stage: str, against: bool = True) -> None:
         """Compares a stage's values with the last that had each."""
@@ -124,7 +125,9 @@ class Comparison:
     def _compare(self, value: Value, stage: str, former: str) -> None:
         expected = self.spools[former].load(value.node)
         actual = self.spools[stage].load(value.node)
-        if expected.shape != actual.shape:  # another layout, not the same numbers
+        if expected.shape != actual.shape:
+            # Other numbers from here on: half of a table of angles, for one.
+            value.first, value.overall = stage, None
             return
         value.steps.append((stage, former, Difference.of(expected, actual)))
         if value.first != former:
@@ -141,7 +144,7 @@ class Comparison:
                 if facts["label"] != stage:
                     self._end_phase(stage, use_onnxruntime)
                     stage = facts["label"]
-                self._store(stage, facts, array)
+                self._store(self._spool(stage), stage, facts, array)
         except ToolFailed as error:
             reached = stage or "import"
             self.failed = (PHASES[min(PHASES.index(reached) + 1, len(PHASES) - 1)]
@@ -159,7 +162,7 @@ class Comparison:
             wanted = {node: 8 * tokens * spool.columns_of(node) for node in spool
                       if self.graph.output_of(node)}
             for facts, array in onnxruntime_values(self.graph, self.compiler.tokens, wanted):
-                self._store("onnxruntime", facts, array)
+                self._store(self._spool("onnxruntime"), "onnxruntime", facts, array)
             self.finish("onnxruntime")
         # What is rounded differs from what is not; the engine is compared with it.
         self.finish(stage, against=stage != "rounded")
@@ -167,7 +170,7 @@ class Comparison:
     def run_engine(self) -> None:
         try:
             for facts, array in self.compiler.engine_values():
-                self._store("engine", facts, array)
+                self._store(self._spool("engine"), "engine", facts, array)
         except ToolFailed as error:
             raise UserError(str(error)) from error
         self.finish("engine")
@@ -231,9 +234,7 @@ class Comparison:
                         return names[int(number)]
                     number = facts["label"]
                     spool = Spool(self.folder / f"{phase} {number}")
-                rows = token_rows(array, self.compiler.step_sizes()[facts["step"]])
-                if rows is not None and facts["node"]:
-                    spool.add(facts, rows)
+                self._store(spool, phase, facts, array)
         except ToolFailed:
             # A pass may also leave what cannot run behind what still can.
             if spool is not None and self._differs(spool, phase):
@@ -252,7 +253,7 @@ class Comparison:
                 continue
             expected, actual = self.spools[stage].load(node), spool.load(node)
             if (expected.shape == actual.shape
-                    and not Difference.of(expected, actual).relative <= PHASE_BOUND):
+                    and not Difference.of(expected, actual).relative <= self.bound_of(phase)):
                 return True
         return False
 
@@ -387,7 +388,7 @@ def _run(args: argparse.Namespace) -> int:
               file=sys.stderr)
     with tempfile.TemporaryDirectory(prefix="fdpp-compare-") as temporary:
         folder = Path(temporary)
-        compiler = Compiler(model, engine, tokens, prefill, args.bin, folder)
+        compiler = Compiler(model, engine, tokens, prefill, graph.has_past(), args.bin, folder)
         if args.inject_fault:
             compiler.fault = tuple(args.inject_fault.split("=", 1))
         comparison = Comparison(graph, compiler, folder, args.bound)

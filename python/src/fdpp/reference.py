@@ -34,6 +34,10 @@ class Graph:
             producers.update(dict.fromkeys(node.output, name))
         self._producers = producers
 
+    def has_past(self) -> bool:
+        """Whether the graph takes keys and values of tokens before."""
+        return any(len(value.type.tensor_type.shape.dim) == 4 for value in self.model.graph.input)
+
     def output_of(self, node: str) -> str | None:
         """The tensor that a node's value is."""
         proto = self.nodes.get(node)

@@ -17,6 +17,7 @@ import numpy as np
 from fdpp.errors import UserError
 from fdpp.values import read_stream
 
+GRAPH_PHASES = ("import", "recognised")  # @main, not @step
 PHASES = ("import", "recognised", "raised", "rolled", "fused", "planned")
 
 
@@ -86,9 +87,10 @@ class Compiler:
     """fdpp-translate, fdpp-opt and fdpp-run on one model and prompt."""
 
     def __init__(self, model: Path, engine: Engine, tokens: list[int], prefill: int,
-                 bin_folder: str | None, temporary: Path):
+                 has_past: bool, bin_folder: str | None, temporary: Path):
         self.model, self.engine = model.absolute(), engine
         self.tokens, self.prefill = tokens, prefill
+        self.whole = ("onnxruntime",) if has_past else ("onnxruntime", *GRAPH_PHASES)
         self.opt = find_tool("fdpp-opt", bin_folder)
         self.runner = find_tool("fdpp-run", bin_folder)
         self.imported = temporary / "import.mlir"
@@ -103,8 +105,12 @@ class Compiler:
         if done.returncode:
             raise UserError(_first_line(done.stderr) or f"{command[0]} fails")
 
-    def step_sizes(self) -> list[int]:
-        return [self.prefill] + [1] * (len(self.tokens) - self.prefill)
+    def step_sizes(self, stage: str) -> list[int]:
+        """Tokens of each step. A graph without a past takes all at once, as
+        onnxruntime does."""
+        length = len(self.tokens)
+        first = length if stage in self.whole else self.prefill
+        return [first] + [1] * (length - first)
 
     def passes_to(self, phase: str) -> list[str]:
         """The passes from the phase before to this one."""
@@ -141,13 +147,13 @@ class Compiler:
         """The values in every phase, one phase after another; the fact `label`
         says which. With `round_to` those of the last phase once more, rounded
         where an engine of that type rounds: label 'rounded'."""
-        plan = [("import", None)]
+        plan = [("import:none:import", None)]
         for phase in PHASES[1:]:
             plan += [(None, part) for one in self.passes_to(phase)
                      for part in self._with_fault(one)]
-            plan.append((phase, None))
+            plan.append((f"{phase}:none:{phase}", None))
         if round_to:
-            plan.append((f"rounded:{round_to}", None))
+            plan.append((f"rounded:{round_to}:rounded", None))
         yield from self._interpret(plan)
 
     def each_pass_to(self, phase: str) -> Iterator[tuple[dict, np.ndarray]]:
@@ -158,7 +164,7 @@ class Compiler:
                      for part in self._with_fault(one)]
         for number, one in enumerate(self.passes_to(phase)):
             plan += [(None, part) for part in self._with_fault(one)]
-            plan.append((str(number), None))
+            plan.append((f"{number}:none:{phase}", None))
         yield from self._interpret(plan)
 
     def _interpret(self, plan) -> Iterator[tuple[dict, np.ndarray]]:
@@ -168,11 +174,11 @@ class Compiler:
             if label is None:
                 passes.append(one)
                 continue
-            label, _, rounding = label.partition(":")
+            label, rounding, stage = label.split(":")
             passes.append(
                 "fdpp-interpret{" + f"tokens={','.join(map(str, self.tokens))}"
-                f" prefill={self.prefill} logits= weights=."
-                f" round={rounding or 'none'} label={label} values=/dev/fd/{write_end}" + "}")
+                f" prefill={self.step_sizes(stage)[0]} logits= weights=."
+                f" round={rounding} label={label} values=/dev/fd/{write_end}" + "}")
         command = [self.opt, str(self.imported), "-o", os.devnull,
                    f"--pass-pipeline=builtin.module({','.join(passes)})"]
         # In the model's folder: a path in a pass' options may hold no space.

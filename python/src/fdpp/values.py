@@ -29,22 +29,20 @@ def read_stream(stream: BinaryIO) -> Iterator[tuple[dict, np.ndarray]]:
         yield facts, array
 
 
-def token_rows(array: np.ndarray, tokens: int) -> np.ndarray | None:
-    """The value as [tokens, columns], whichever layout a graph gives it: [T, C],
-    [1, T, C], [1, heads, T, C], [1, T, heads, C]. None for another, or when two
-    would do."""
-    shape = array.shape
-    if len(shape) == 2 and shape[0] == tokens:
-        return array
-    if len(shape) == 3 and shape[:2] == (1, tokens):
-        return array[0]
-    if len(shape) != 4 or shape[0] != 1 or tokens not in shape[1:3]:
-        return None
-    if tokens > 1 and shape[1] == shape[2]:
-        return None
-    heads_first = shape[2] == tokens
-    rows = array[0].transpose(1, 0, 2) if heads_first else array[0]
-    return rows.reshape(tokens, -1)
+def token_axes(shape: tuple[int, ...], tokens: int) -> list[int]:
+    """The dimensions that may count the tokens, in the layouts that graphs use:
+    [T, C], [1, T, C], [1, heads, T, C], [1, T, heads, C]."""
+    if len(shape) == 2:
+        return [0] if shape[0] == tokens else []
+    if len(shape) not in (3, 4) or shape[0] != 1:
+        return []
+    return [axis for axis in range(1, len(shape) - 1) if shape[axis] == tokens]
+
+
+def token_rows(array: np.ndarray, axis: int) -> np.ndarray:
+    """The value as [tokens, columns]; `axis` counts the tokens."""
+    rows = np.moveaxis(array, axis, 0)
+    return rows.reshape(rows.shape[0], -1)
 
 
 @dataclass(frozen=True)
@@ -77,8 +75,12 @@ class Spool:
     """The values of one stage on disk, so that memory holds one of them at a
     time. Rows of later steps are appended to those of earlier ones."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, axes: dict[str, int] | None = None):
+        """`axes`: which dimension of a value counts the tokens, as far as another
+        stage with the same layouts has found out; this one adds what it finds."""
         folder.mkdir()
+        self._axes = {} if axes is None else axes
+        self._waiting: dict[str, list[tuple[dict, np.ndarray]]] = {}
         self._folder = folder
         self._columns: dict[str, int] = {}
         self._numbers: dict[str, int] = {}
@@ -90,6 +92,26 @@ class Spool:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._columns)
+
+    def add_value(self, facts: dict, array: np.ndarray, tokens: int) -> None:
+        """A value in the layout it has. As many heads as tokens: then a step of
+        another size says which is which, and the value waits for it."""
+        node = facts["node"]
+        axes = token_axes(array.shape, tokens)
+        if not node or not axes or array.dtype.kind != "f":
+            return
+        if len(axes) == 1 or array.shape[axes[0]] == 1:
+            known = self._axes.setdefault(node, axes[-1])
+            if array.ndim != 4 or known not in axes:
+                known = axes[-1]
+        elif node in self._axes:
+            known = self._axes[node]
+        else:
+            self._waiting.setdefault(node, []).append((facts, array))
+            return
+        for former, waiting in self._waiting.pop(node, ()):
+            self.add(former, token_rows(waiting, known))
+        self.add(facts, token_rows(array, known))
 
     def add(self, facts: dict, rows: np.ndarray) -> None:
         """Of several operations for one node the last computes its value; of
