@@ -45,8 +45,7 @@ def other_number(rng: random.Random, array: np.ndarray) -> np.ndarray | None:
     where = rng.randrange(result.size) if rng.random() < 0.6 else slice(None)
     old = result.reshape(-1)[where]
     with np.errstate(all="ignore"):
-        new = _other(rng, old)
-    result.reshape(-1)[where] = new
+        result.reshape(-1)[where] = _other(rng, old)
     return None if np.array_equal(result, array) else result
 
 

@@ -193,11 +193,15 @@ static Operator softmaxOf(Value value) {
                                                             : Operator();
 }
 
-/// Whether a value is a product of matrices, up to a factor.
+/// Whether a value is a product of matrices, up to a factor; `scale` takes the
+/// factor in then, and only then.
 static Operator productOf(Value value, double &scale) {
+  double factors = 1;
   while (true) {
-    if (Operator product = definedBy(value, "MatMul"))
+    if (Operator product = definedBy(value, "MatMul")) {
+      scale *= factors;
       return product;
+    }
     Operator scaled = definedBy(value, "Mul");
     bool divides = !scaled;
     if (divides)
@@ -208,7 +212,7 @@ static Operator productOf(Value value, double &scale) {
     std::optional<double> factor = scalarOf(scaled->getOperand(other));
     if (!factor || *factor == 0)
       return {};
-    scale *= divides ? 1 / *factor : *factor;
+    factors *= divides ? 1 / *factor : *factor;
     value = scaled->getOperand(1 - other);
   }
 }

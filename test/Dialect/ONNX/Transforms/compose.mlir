@@ -154,6 +154,45 @@ func.func @attention(%q: tensor<?x?x8xf32> {onnx.dims = ["b", "s", ""]}, %k: ten
 
 // -----
 
+// A factor of the mask is none of the scores, whichever stands first.
+// CHECK-LABEL: func.func @mask_first
+// CHECK: %[[BIAS:.*]] = onnx.Mul
+// CHECK: onnx.Attention({{.*}}%[[BIAS]]{{.*}}scale = 2.500000e-01 : f32
+func.func @mask_first(%q: tensor<?x?x8xf32> {onnx.dims = ["b", "s", ""]}, %k: tensor<?x?x4xf32> {onnx.dims = ["b", "s", ""]},
+                     %v: tensor<?x?x4xf32> {onnx.dims = ["b", "s", ""]}, %mask: tensor<?x1x?x?xf32> {onnx.dims = ["b", "", "s", "p + s"]},
+                     %pk: tensor<?x1x?x4xf32> {onnx.dims = ["b", "", "p", ""]}, %pv: tensor<?x1x?x4xf32> {onnx.dims = ["b", "", "p", ""]})
+    -> (tensor<?x?x8xf32>, tensor<?x1x?x4xf32>, tensor<?x1x?x4xf32>) {
+  %s2 = onnx.Constant dense<[0, 0, 2, 4]> : tensor<4xi64>
+  %s1 = onnx.Constant dense<[0, 0, 1, 4]> : tensor<4xi64>
+  %half = onnx.Constant dense<0.5> : tensor<f32>
+  %q4 = onnx.Reshape(%q, %s2) : (tensor<?x?x8xf32>, tensor<4xi64>) -> tensor<?x?x2x4xf32>
+  %qh = onnx.Transpose(%q4) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x?x2x4xf32>) -> tensor<?x2x?x4xf32>
+  %k4 = onnx.Reshape(%k, %s1) : (tensor<?x?x4xf32>, tensor<4xi64>) -> tensor<?x?x1x4xf32>
+  %kh = onnx.Transpose(%k4) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x?x1x4xf32>) -> tensor<?x1x?x4xf32>
+  %v4 = onnx.Reshape(%v, %s1) : (tensor<?x?x4xf32>, tensor<4xi64>) -> tensor<?x?x1x4xf32>
+  %vh = onnx.Transpose(%v4) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x?x1x4xf32>) -> tensor<?x1x?x4xf32>
+  %kc = onnx.Concat(%pk, %kh) {axis = 2 : i64} : (tensor<?x1x?x4xf32>, tensor<?x1x?x4xf32>) -> tensor<?x1x?x4xf32>
+  %vc = onnx.Concat(%pv, %vh) {axis = -2 : i64} : (tensor<?x1x?x4xf32>, tensor<?x1x?x4xf32>) -> tensor<?x1x?x4xf32>
+  %shape = onnx.extents(%q, %pk) dims [0, 2] map affine_map<()[s0, s1] -> (1, 2, 1, 1)> : (tensor<?x?x8xf32>, tensor<?x1x?x4xf32>) -> tensor<4xi64>
+  %kr = onnx.Expand(%kc, %shape) : (tensor<?x1x?x4xf32>, tensor<4xi64>) -> tensor<?x2x?x4xf32>
+  %vr = onnx.Expand(%vc, %shape) : (tensor<?x1x?x4xf32>, tensor<4xi64>) -> tensor<?x2x?x4xf32>
+  %kt = onnx.Transpose(%kr) {perm = array<i64: 0, 1, 3, 2>} : (tensor<?x2x?x4xf32>) -> tensor<?x2x4x?xf32>
+  %qs = onnx.Mul(%qh, %half) : (tensor<?x2x?x4xf32>, tensor<f32>) -> tensor<?x2x?x4xf32>
+  %ks = onnx.Mul(%kt, %half) : (tensor<?x2x4x?xf32>, tensor<f32>) -> tensor<?x2x4x?xf32>
+  %scores = onnx.MatMul(%qs, %ks) : (tensor<?x2x?x4xf32>, tensor<?x2x4x?xf32>) -> tensor<?x2x?x?xf32>
+  %third = onnx.Constant dense<3.0> : tensor<f32>
+  %bias = onnx.Mul(%mask, %third) : (tensor<?x1x?x?xf32>, tensor<f32>) -> tensor<?x1x?x?xf32>
+  %hidden = onnx.Add(%bias, %scores) : (tensor<?x1x?x?xf32>, tensor<?x2x?x?xf32>) -> tensor<?x2x?x?xf32>
+  %p = onnx.Softmax(%hidden) {axis = -1 : i64} : (tensor<?x2x?x?xf32>) -> tensor<?x2x?x?xf32>
+  %o = onnx.MatMul(%p, %vr) : (tensor<?x2x?x?xf32>, tensor<?x2x?x4xf32>) -> tensor<?x2x?x4xf32>
+  %ot = onnx.Transpose(%o) {perm = array<i64: 0, 2, 1, 3>} : (tensor<?x2x?x4xf32>) -> tensor<?x?x2x4xf32>
+  %s3 = onnx.Constant dense<[0, 0, 8]> : tensor<3xi64>
+  %y = onnx.Reshape(%ot, %s3) : (tensor<?x?x2x4xf32>, tensor<3xi64>) -> tensor<?x?x8xf32>
+  return %y, %kc, %vc : tensor<?x?x8xf32>, tensor<?x1x?x4xf32>, tensor<?x1x?x4xf32>
+}
+
+// -----
+
 // A softmax over the queries is no attention.
 // CHECK-LABEL: func.func @other_axis
 // CHECK-NOT: onnx.Attention
