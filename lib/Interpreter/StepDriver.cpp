@@ -145,7 +145,7 @@ llvm::Error StepDriver::prepareCache() {
 /// Every entry that may run this step.
 std::vector<func::FuncOp> StepDriver::entriesFor(int64_t sequences) {
   std::vector<func::FuncOp> result;
-  for (StringRef kind : {"step", "mixed", "prefill", "decode"})
+  for (StringRef kind : {"step", "prefill", "mixed", "decode"})
     if (auto it = entries.find(kind); it != entries.end())
       if (kind != "decode" || decodeSeqs == sequences)
         result.push_back(it->second);
@@ -198,8 +198,12 @@ llvm::Error StepDriver::runEntries(int64_t tokens, int64_t sequences) {
   std::vector<func::FuncOp> runnable = entriesFor(sequences);
   if (runnable.empty())
     return createStringError("the module has no entry for a step");
-  if (watched) // @decode comes last, @prefill before it
+  if (watched) {
+    // As an engine runs it: @decode, which comes last, else @prefill.
+    if (runnable.size() > 1 && runnable.back() == entries.lookup("mixed"))
+      runnable.pop_back();
     return runOnce(runnable.back(), tokens);
+  }
   Array before = cache;
   for (func::FuncOp entry : runnable) {
     unsigned &count = runs[entry.getName()];

@@ -66,7 +66,9 @@ def unpack(folder: Path, families: list[str] | None = None) -> list[Form]:
         if families is not None and family not in families:
             continue
         with tarfile.open(MODELS / f"{family}.tar.xz") as tar:
-            tar.extractall(folder, filter="data")
+            # The archive is this repository's; Pythons before 3.11.4 have no filter.
+            safe = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+            tar.extractall(folder, **safe)
         forms += [Form(family, info["variant"], (folder / info["file"]).parent, info)
                   for info in made["forms"]]
     return forms
