@@ -18,7 +18,12 @@ step "C++ and lit tests"
 ctest --test-dir build/release --output-on-failure
 
 step "Python and end-to-end tests"
-FDPP_BUILD_DIR=$PWD/build/release .venv/bin/python -m pytest test/python test/e2e test/install test/mutation
+python_tests() {
+  FDPP_BUILD_DIR=$PWD/build/release .venv/bin/python -m pytest "$@" \
+    test/python test/e2e test/install test/mutation
+}
+python_tests -n 2 --dist loadfile -m 'not alone'
+python_tests -m alone
 
 # A build of the runtime with a sanitizer, its tests, and compiled engines in it.
 #   sanitized PRESET SANITIZER [ADDITIONAL TARGETS]

@@ -16,7 +16,7 @@ import needs  # noqa: E402
 import tiny_models  # noqa: E402
 from fdpp.export import main as export  # noqa: E402
 
-pytestmark = needs.tools("fdpp-compile", "fdpp-run")
+pytestmark = [needs.tools("fdpp-compile", "fdpp-run"), pytest.mark.alone]
 
 RUN = needs.BIN / "fdpp-run"
 CPUS = sorted(os.sched_getaffinity(0))
