@@ -6,6 +6,8 @@
 #ifndef FDPP_RUNTIME_ENGINE_ERROR_H
 #define FDPP_RUNTIME_ENGINE_ERROR_H
 
+#include "text/Failure.h"
+
 #include <stdexcept>
 #include <string>
 
@@ -14,20 +16,11 @@ namespace fdpp::runtime {
 /// Mirrors fdpp_result of the C API, without its success.
 enum class ErrorKind { User, Context, NoPage, Memory, Cancelled, Internal };
 
-/// Names that a file brought along may hold anything; a message is one line,
-/// without what a terminal would act on.
-inline std::string printable(std::string message) {
-  for (char &c : message)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
-      c = '?';
-  return message;
-}
-
 /// `what()` is one lower-case line: what, where, what to do.
 class Error : public std::runtime_error {
 public:
   Error(ErrorKind kind, const std::string &message)
-      : std::runtime_error(printable(message)), kind(kind) {}
+      : std::runtime_error(text::printable(message)), kind(kind) {}
   const ErrorKind kind;
 };
 

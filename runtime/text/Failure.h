@@ -11,10 +11,20 @@
 
 namespace fdpp::text {
 
+/// Names that a file brought along may hold anything; a message is one line,
+/// without what a terminal would act on.
+inline std::string printable(std::string Message) {
+  for (char &C : Message)
+    if (static_cast<unsigned char>(C) < 0x20 || C == 0x7F)
+      C = '?';
+  return Message;
+}
+
 /// What was wrong, without the file's name: the public function adds it.
 class Failure : public std::runtime_error {
 public:
-  using std::runtime_error::runtime_error;
+  explicit Failure(const std::string &Message)
+      : std::runtime_error(printable(Message)) {}
 };
 
 [[noreturn]] inline void fail(const std::string &Message) {

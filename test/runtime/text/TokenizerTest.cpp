@@ -235,6 +235,7 @@ INSTANTIATE_TEST_SUITE_P(
         Change{"/added_tokens/0/id", "700",
                "gives the token '<s>' the id 700 where its place gives 259"},
         Change{"/added_tokens/1/content", R"("<s>")", "a second time"},
+        Change{"/model/type", R"("B\n\u001b")", "is 'B??'; only BPE"},
         Change{"/added_tokens/1/special", "null", "must be true or false"}));
 
 TEST(Tokenizer, RefusesARegexThatDoesNotCompile) {
