@@ -3,6 +3,7 @@
 
 import json
 
+import needs
 import pytest
 from fdpp import plot_tuning
 
@@ -39,7 +40,7 @@ def test_the_best_of_a_kind():
 
 
 def test_a_picture_for_each_shape(tmp_path, capsys):
-    pytest.importorskip("matplotlib")
+    needs.module("matplotlib")
     assert run(tmp_path, a_table()) == 0
     picture = (tmp_path / "t" / "64x48-bf16.png").read_bytes()
     assert picture.startswith(b"\x89PNG") and len(picture) > 10_000
