@@ -28,7 +28,7 @@ def test_the_model_is_the_same(family, name):
     print(f"seed {SEED}")
     for form, who in enumerate(family.judges):
         verdict = family.verdict(form, name, SEED)
-        assert is_good(family.name, name, verdict), f"{who.form.name}: {verdict}"
+        assert is_good(name, verdict), f"{who.form.name}: {verdict}"
 
 
 def test_another_model_is_not_identical(family):

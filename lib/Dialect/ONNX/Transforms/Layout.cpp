@@ -190,12 +190,11 @@ struct Axes {
 };
 } // namespace
 
-/// How many of `others`, from `at` on, have the product `extent`; 0 if none.
-static size_t factorsOf(AffineExpr extent, ArrayRef<AffineExpr> others,
-                        size_t at) {
+size_t Layout::factorsOf(AffineExpr extent, ArrayRef<AffineExpr> others,
+                         size_t at) const {
   AffineExpr product;
   for (size_t n = at; n < others.size(); ++n) {
-    product = product ? product * others[n] : others[n];
+    product = product ? simplify(product * others[n]) : others[n];
     if (product == extent)
       return n + 1 - at;
   }
@@ -227,7 +226,7 @@ std::optional<Place> Layout::reshape(Operator op,
         a = a * result.extents[i + n];
       for (size_t n = 0; n < many; ++n)
         b = b * operand.extents[j + n];
-      if (a != b)
+      if (simplify(a) != simplify(b))
         return std::nullopt;
     }
     Exprs index;

@@ -57,6 +57,9 @@ private:
   std::optional<Place> slice(Operator op, ArrayRef<AffineExpr> at) const;
   std::optional<Place> concat(Operator op, ArrayRef<AffineExpr> at) const;
   std::optional<Place> reshape(Operator op, ArrayRef<AffineExpr> at) const;
+  /// How many of `others`, from `at` on, have the product `extent`; 0 if none.
+  size_t factorsOf(AffineExpr extent, ArrayRef<AffineExpr> others,
+                   size_t at) const;
   /// The index of a group of extents that another group of equal product has
   /// the index `at` in.
   std::optional<Exprs> regroup(ArrayRef<AffineExpr> from,

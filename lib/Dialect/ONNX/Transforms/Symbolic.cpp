@@ -192,7 +192,7 @@ void SymbolicShapes::visit(Operation *op) {
       return;
     Exprs values;
     for (AffineExpr expr : extents.getMap().getResults())
-      values.push_back(expr.replaceSymbols(ours));
+      values.push_back(simplify(expr.replaceSymbols(ours)));
     elements[extents.getResult()] = values;
     return;
   }
@@ -214,11 +214,21 @@ void SymbolicShapes::visit(Operation *op) {
       shape = inferred;
     for (auto [mine, other] : llvm::zip_equal(*shape, *inferred))
       if (!mine)
-        mine = other;
+        mine = simplify(other);
   }
   Type element = cast<TensorType>(op->getResult(0).getType()).getElementType();
-  if (element.isSignlessInteger())
-    elements[op->getResult(0)] = inferElements(onnxOp);
+  if (!element.isSignlessInteger())
+    return;
+  auto values = inferElements(onnxOp);
+  if (values)
+    for (AffineExpr &value : *values)
+      value = simplify(value);
+  elements[op->getResult(0)] = values;
+}
+
+/// Equal sums are equal expressions, in whatever order they were added.
+AffineExpr SymbolicShapes::simplify(AffineExpr expr) const {
+  return expr ? simplifyAffineExpr(expr, 0, symbolTable.size()) : expr;
 }
 
 //===----------------------------------------------------------------------===//

@@ -52,6 +52,7 @@ private:
   void addArgument(func::FuncOp func, unsigned index);
   AffineExpr symbolCalled(StringRef name, Value source, int64_t dim);
   void visit(Operation *op);
+  AffineExpr simplify(AffineExpr expr) const;
   std::optional<Exprs> inferShape(Operator op);
   std::optional<Exprs> broadcastShape(Operator op);
   std::optional<Exprs> movedShape(Operator op, StringRef name);

@@ -13,6 +13,20 @@ constexpr int64_t kFar = int64_t(1) << 30;
 // Shapes
 //===----------------------------------------------------------------------===//
 
+/// Of two expressions for one extent, in any order the same: a number, then a
+/// sum of other extents, then the extent of the first argument.
+static AffineExpr clearer(AffineExpr a, AffineExpr b) {
+  if (!a || !b)
+    return a ? a : b;
+  auto rank = [](AffineExpr extent) -> unsigned {
+    auto symbol = dyn_cast<AffineSymbolExpr>(extent);
+    return isa<AffineConstantExpr>(extent) ? 0
+           : symbol                        ? 2 + symbol.getPosition()
+                                           : 1;
+  };
+  return rank(b) < rank(a) ? b : a;
+}
+
 /// The shape that two shapes are broadcast to.
 static SymbolicShapes::Exprs broadcast(const SymbolicShapes::Exprs &a,
                                        const SymbolicShapes::Exprs &b) {
@@ -35,11 +49,8 @@ static SymbolicShapes::Exprs broadcast(const SymbolicShapes::Exprs &a,
     AffineExpr &mine = all[lead + d];
     if (isOne(mine))
       mine = extent;
-    else if (!isOne(extent) && mine && extent &&
-             isa<AffineConstantExpr>(extent))
-      mine = extent; // both stand for it, the constant says more
-    else if (!mine && !isOne(extent))
-      mine = extent;
+    else if (!isOne(extent))
+      mine = clearer(mine, extent); // both stand for it
   }
   return all;
 }

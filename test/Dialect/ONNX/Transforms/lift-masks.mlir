@@ -123,3 +123,29 @@ func.func @first_key(%x: tensor<?x?x8xf32> {onnx.dims = ["b", "s", ""]}) -> tens
   %y = onnx.Attention(%x, %x, %x, %first) {kv_num_heads = 2 : i64, q_num_heads = 2 : i64} : (tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?xi1>) -> tensor<?x?x8xf32>
   return %y : tensor<?x?x8xf32>
 }
+
+// -----
+
+// Padding first, and lengths that are sums in two orders: the extents are the
+// same all the same, also past + sequence - past.
+// CHECK-LABEL: func.func @commuted
+// CHECK: onnx.mask(%{{.*}}, %{{.*}}) padding(%arg1) <causal = true, padding = true>
+func.func @commuted(%x: tensor<?x?x8xf32> {onnx.dims = ["b", "s", ""]}, %mask: tensor<?x?xi64> {onnx.dims = ["b", "t"]}, %past: tensor<?x2x?x4xf32> {onnx.dims = ["b", "", "p", ""]}) -> tensor<?x?x8xf32> {
+  %zero = onnx.Constant dense<0> : tensor<i64>
+  %one = onnx.Constant dense<1> : tensor<i64>
+  %a1 = onnx.Constant dense<1> : tensor<1xi64>
+  %a12 = onnx.Constant dense<[1, 2]> : tensor<2xi64>
+  %p = onnx.extents(%past) dims [2] map affine_map<()[s0] -> (s0)> : (tensor<?x2x?x4xf32>) -> tensor<i64>
+  %t = onnx.extents(%past, %x) dims [2, 1] map affine_map<()[s0, s1] -> (s0 + s1)> : (tensor<?x2x?x4xf32>, tensor<?x?x8xf32>) -> tensor<i64>
+  %all = onnx.extents(%x, %x, %past) dims [0, 1, 2] map affine_map<()[s0, s1, s2] -> (s0, 1, s1, s1 + s2)> : (tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x2x?x4xf32>) -> tensor<4xi64>
+  %qs = onnx.Range(%p, %t, %one) : (tensor<i64>, tensor<i64>, tensor<i64>) -> tensor<?xi64>
+  %q = onnx.Unsqueeze(%qs, %a1) : (tensor<?xi64>, tensor<1xi64>) -> tensor<?x1xi64>
+  %ks = onnx.Range(%zero, %t, %one) : (tensor<i64>, tensor<i64>, tensor<i64>) -> tensor<?xi64>
+  %c = onnx.LessOrEqual(%ks, %q) : (tensor<?xi64>, tensor<?x1xi64>) -> tensor<?x?xi1>
+  %pb = onnx.Cast(%mask) {to = 9 : i64} : (tensor<?x?xi64>) -> tensor<?x?xi1>
+  %pad = onnx.Unsqueeze(%pb, %a12) : (tensor<?x?xi1>, tensor<2xi64>) -> tensor<?x1x1x?xi1>
+  %both = onnx.And(%pad, %c) : (tensor<?x1x1x?xi1>, tensor<?x?xi1>) -> tensor<?x1x?x?xi1>
+  %m = onnx.Reshape(%both, %all) : (tensor<?x1x?x?xi1>, tensor<4xi64>) -> tensor<?x1x?x?xi1>
+  %y, %pk, %pv = onnx.Attention(%x, %x, %x, %m, %past, %past) {kv_num_heads = 2 : i64, q_num_heads = 2 : i64} : (tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x?x8xf32>, tensor<?x1x?x?xi1>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>) -> (tensor<?x?x8xf32>, tensor<?x2x?x4xf32>, tensor<?x2x?x4xf32>)
+  return %y : tensor<?x?x8xf32>
+}
