@@ -27,8 +27,7 @@ from transformers import DynamicCache, LlamaConfig, LlamaForCausalLM
 
 FOLDER = Path(__file__).parent / "models"
 DTYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
-TOKENS = [(7 * i * i + 3 * i + 5) % 96 for i in range(16)]
-STATIC_LENGTH = 8
+LENGTH = 16  # tokens of a form without a length of its own
 
 LLAMA3 = {
     "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0,
@@ -38,6 +37,9 @@ MHA, GQA, MQA = ({"num_key_value_heads": n} for n in (4, 2, 1))
 TIED = {"tie_word_embeddings": True}
 ONE = {"num_hidden_layers": 1}
 ROPE = {"rope_scaling": LLAMA3}
+# Tables of more than a kilobyte: what their graphs are computed from is not in
+# them but as constants.
+LONG = MQA | ONE | {"num_attention_heads": 2, "head_dim": 64}
 BIASES = {"attention_bias": True, "mlp_bias": True}
 
 # Name -> configuration, and how it is exported.
@@ -53,8 +55,13 @@ VARIANTS = {
     "mha-tied-f16": (MHA | TIED, {"dtype": "f16"}),
     "bf16": (GQA, {"dtype": "bf16"}),
     "tied-bf16": (GQA | TIED, {"dtype": "bf16"}),
-    "static": (GQA, {"static": True}),
-    "mha-static-f16": (MHA, {"static": True, "dtype": "f16"}),
+    "static": (GQA, {"static": 8}),
+    "mqa-128": (LONG, {"static": 128}),
+    "f16-128": (LONG, {"static": 128, "dtype": "f16"}),
+    "bf16-128": (LONG, {"static": 128, "dtype": "bf16"}),
+    "eager-128": (LONG, {"static": 128, "attention": "eager"}),
+    "mask-128": (LONG, {"static": 128, "inputs": "mask"}),
+    "cache-128": (LONG, {"static": 128, "inputs": "cache"}),
     "external": (GQA, {"external": True}),
     "eager": (GQA, {"attention": "eager"}),
     "mha-eager-f16": (MHA, {"attention": "eager", "dtype": "f16"}),
@@ -66,6 +73,8 @@ FAMILIES = {
     "torch18": (5, 18, PLAIN, {}, "gqa mha-tied mqa llama3 f16 bf16 static external eager"),
     "torch23": (5, 23, PLAIN, {}, "gqa mha-tied mqa llama3 f16 bf16 static"),
     "torch24": (5, 24, PLAIN, {}, "gqa tied-bf16 mha-tied-f16 external biases"),
+    "torch18-static": (5, 18, PLAIN, {}, "mqa-128 f16-128 eager-128 mask-128 cache-128"),
+    "torch23-static": (5, 23, PLAIN, {}, "mqa-128 bf16-128 mask-128 cache-128"),
     "torch18-mask": (5, 18, MASK, {}, "gqa one-layer"),
     "torch23-mask": (5, 23, MASK, {}, "gqa mha-tied-f16"),
     "torch18-cache": (5, 18, CACHE, {},
@@ -164,12 +173,13 @@ def names_of(kind: str, layers: int) -> tuple[list[str], list[str]]:
     return inputs, outputs
 
 
-def example(kind: str, model, static: bool) -> tuple[tuple, tuple]:
-    """Arguments to export with, and their dynamic dimensions."""
+def example(kind: str, model, static: int) -> tuple[tuple, tuple]:
+    """Arguments to export with, and their dynamic dimensions; `static` tokens and
+    no such dimensions, unless it is 0."""
     config = model.config
-    batch, queries, past = (1, 1, STATIC_LENGTH - 1) if static else (2, 3, 4)
+    batch, queries, past = (1, 1, static - 1) if static else (2, 3, 4)
     if kind != CACHE:
-        past, queries = 0, STATIC_LENGTH if static else queries
+        past, queries = 0, static or queries
     dims = {"batch": Dim("batch"), "sequence": Dim("sequence")}
     ids = torch.arange(batch * queries).reshape(batch, queries) % 96
     args, shapes = [ids], [{0: dims["batch"], 1: dims["sequence"]}]
@@ -180,8 +190,7 @@ def example(kind: str, model, static: bool) -> tuple[tuple, tuple]:
     if kind == CACHE:
         args.append(torch.arange(past, past + queries).repeat(batch, 1))
         shapes.append(shapes[0])
-        head = config.hidden_size // config.num_attention_heads
-        shape = (batch, config.num_key_value_heads, past, head)
+        shape = (batch, config.num_key_value_heads, past, config.head_dim)
         shapes.append(tuple(
             {0: dims["batch"], 2: Dim("past")}
             for _ in range(2 * config.num_hidden_layers)
@@ -198,7 +207,7 @@ def example(kind: str, model, static: bool) -> tuple[tuple, tuple]:
 
 
 def export_with_torch(model, opset: int, kind: str, options: dict, file: Path) -> None:
-    static, external = (options.get(key, False) for key in ("static", "external"))
+    static, external = (options.get(key, 0) for key in ("static", "external"))
     args, shapes = example(kind, model, static)
     inputs, outputs = names_of(kind, model.config.num_hidden_layers)
     wrapper = {PLAIN: Plain, MASK: Masked, CACHE: Cached}[kind](model).eval()
@@ -214,7 +223,7 @@ def export_with_torch(model, opset: int, kind: str, options: dict, file: Path) -
         input_names=inputs, output_names=outputs, verbose=False,
         optimize=options.get("optimize", True),
     )
-    program.save(str(file), external_data=external)
+    program.save(str(file), external_data=bool(external))
 
 
 def export_with_optimum(model, _opset, _kind, _options, file: Path) -> None:
@@ -242,8 +251,11 @@ def strip(file: Path) -> None:
     onnx.save(model, file)
 
 
-def expected_logits(model, static: bool) -> np.ndarray:
-    tokens = TOKENS[:STATIC_LENGTH] if static else TOKENS
+def tokens_of(static: int) -> list[int]:
+    return [(7 * i * i + 3 * i + 5) % 96 for i in range(static or LENGTH)]
+
+
+def expected_logits(model, tokens: list[int]) -> np.ndarray:
     with torch.no_grad():
         logits = model(torch.tensor([tokens]), use_cache=False).logits
     return logits[0].float().numpy()
@@ -265,6 +277,7 @@ def make_form(family: str, variant: str, folder: Path) -> dict:
     _, opset, kind, options, _ = FAMILIES[family]
     changes, own = VARIANTS[variant]
     options = options | own
+    kind = options.get("inputs", kind)
     model = make_model(changes, options)
     folder.mkdir()
     file = folder / "model.onnx"
@@ -274,13 +287,13 @@ def make_form(family: str, variant: str, folder: Path) -> dict:
         if not other.name.startswith("model.onnx"):
             shutil.rmtree(other) if other.is_dir() else other.unlink()
     strip(file)
-    static = options.get("static", False)
-    np.save(folder / "logits.npy", expected_logits(model, static))
+    tokens = tokens_of(options.get("static", 0))
+    np.save(folder / "logits.npy", expected_logits(model, tokens))
     graph = onnx.load(file, load_external_data=False)
     config = model.config
     return {
         "family": family, "variant": variant, "file": f"{family}/{variant}/model.onnx",
-        "dtype": options.get("dtype", "f32"), "static": static,
+        "dtype": options.get("dtype", "f32"), "static": bool(options.get("static")),
         "opset": max(o.version for o in graph.opset_import if o.domain == ""),
         "inputs": [value.name for value in graph.graph.input],
         "outputs": [value.name for value in graph.graph.output],
@@ -288,10 +301,10 @@ def make_form(family: str, variant: str, folder: Path) -> dict:
         "model": {"layers": config.num_hidden_layers, "hidden": config.hidden_size,
                   "heads": config.num_attention_heads,
                   "kv_heads": config.num_key_value_heads,
-                  "head_dim": config.hidden_size // config.num_attention_heads,
+                  "head_dim": config.head_dim,
                   "vocab": config.vocab_size, "tied": config.tie_word_embeddings,
                   "rms_norm_eps": config.rms_norm_eps},
-        "tokens": TOKENS[:STATIC_LENGTH] if static else TOKENS,
+        "tokens": tokens,
         "logits": f"{family}/{variant}/logits.npy",
     }
 

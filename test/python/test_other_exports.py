@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import needs
+import numpy as np
 import onnx
 import pytest
 from onnx import helper
@@ -17,7 +18,8 @@ pytestmark = needs.tools("fdpp-opt", "fdpp-translate", "fdpp-compile", "fdpp-run
 needs.module("onnxruntime")
 
 ENGINES = ["torch18/gqa", "torch24/biases", "torch18-cache/mqa-llama3", "torch23-cache/f16",
-           "torch23-functions/gqa", "hf4-torch18-cache/eager", "optimum/mha-tied"]
+           "torch23-functions/gqa", "hf4-torch18-cache/eager", "optimum/mha-tied",
+           "torch18-static/mqa-128", "torch18-static/f16-128", "torch23-static/cache-128"]
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +66,45 @@ def refusal(model: Path, work: Path) -> str:
     with pytest.raises(forms.Refused) as reason:
         forms.run_raised(model, [1, 2, 3], work)
     return str(reason.value)
+
+
+def is_table(tensor, kind: int, columns: int) -> bool:
+    return tensor.data_type == kind and list(tensor.dims) == [1, 1, 128, columns]
+
+
+@pytest.mark.parametrize("kind, columns, reason", [
+    (onnx.TensorProto.BOOL, 128, "mask"), (onnx.TensorProto.FLOAT, 64, "onnx.Neg")])
+def test_every_element_of_a_table_counts(kind, columns, reason, unpacked, tmp_path):
+    def last_element(graph):
+        for tensor in graph.initializer:
+            if is_table(tensor, kind, columns):
+                values = onnx.numpy_helper.to_array(tensor).copy()
+                last = values[0, 0, 127]
+                last[columns - 1] = not last[columns - 1] if kind == 9 else (
+                    last[columns - 1] + 1e-4)
+                tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
+
+    form = unpacked["torch18-static/mqa-128"]
+    text = refusal(change(form, tmp_path / "model.onnx", last_element), tmp_path / "work")
+    assert reason in text
+
+
+def test_position_ids_choose_rows_of_tables(unpacked, tmp_path):
+    def gathered(graph):
+        angles = np.arange(64)[:, None] * 1000.0 ** -(np.arange(8) % 4 / 4)
+        for node in graph.node:
+            if node.op_type in ("Cos", "Sin"):
+                wave = getattr(np, node.op_type.lower())(angles).astype(np.float32)
+                graph.initializer.append(onnx.numpy_helper.from_array(wave, node.op_type))
+                node.CopyFrom(helper.make_node(
+                    "Gather", [node.op_type, "position_ids"], list(node.output), node.name))
+
+    form = unpacked["torch18-cache/gqa"]
+    model = change(form, tmp_path / "model.onnx", gathered)
+    expected = forms.run_onnx(model, form.tokens, forms.CHUNKS)
+    assert forms.error_of(expected, forms.reference(form)[0]) < 1e-5
+    found = forms.run_raised(model, form.tokens, tmp_path / "work")
+    assert forms.error_of(found, expected) <= forms.BOUNDS["f32"]
 
 
 def test_leftovers_are_one_list_of_nodes(unpacked, tmp_path):

@@ -149,7 +149,7 @@ LogicalResult GraphImporter::importMain(const ::onnx::GraphProto &graph) {
       builder.getFunctionType(types, ValueRange(results).getTypes()));
   for (auto [i, info] : llvm::enumerate(graph.output()))
     main.setResultAttrs(i, portAttributes(info));
-  return success();
+  return readTables();
 }
 
 //===----------------------------------------------------------------------===//

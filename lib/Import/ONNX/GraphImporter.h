@@ -5,6 +5,7 @@
 
 #include "Initializers.h"
 #include "Upgrade.h"
+#include "fdpp/Dialect/FDPP/IR/FDPP.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/IR/BuiltinOps.h"
@@ -54,6 +55,10 @@ private:
   Value createConstant(DenseElementsAttr elements, Location loc);
   Value createWeight(StringRef name, const Initializer &initializer,
                      Location loc);
+
+  // Large constants (Tables.cpp).
+  LogicalResult readTables();
+  FailureOr<DenseElementsAttr> readTable(WeightOp weight, Value value);
 
   // Node level (NodeImporter.cpp).
   LogicalResult importNode(const ::onnx::NodeProto &proto, Scope &scope);

@@ -55,8 +55,7 @@ uint64_t storedBytes(RankedTensorType type) {
 // Elements
 //===----------------------------------------------------------------------===//
 
-/// Packed little-endian bytes as ONNX stores them, as a dense attribute.
-static DenseElementsAttr fromBytes(RankedTensorType type, StringRef bytes) {
+DenseElementsAttr elementsFrom(RankedTensorType type, StringRef bytes) {
   Type element = type.getElementType();
   unsigned bits = storedBits(element);
   if (bits >= 8 && !element.isInteger(1)) {
@@ -64,13 +63,16 @@ static DenseElementsAttr fromBytes(RankedTensorType type, StringRef bytes) {
     // A single element would read as a splat of itself, which it is.
     return DenseElementsAttr::getFromRawBuffer(type, raw);
   }
+  if (element.isInteger(1)) {
+    llvm::SmallVector<bool> truths(bytes.size());
+    llvm::transform(bytes, truths.begin(), [](char byte) { return byte != 0; });
+    return DenseElementsAttr::get(type, truths);
+  }
   llvm::SmallVector<llvm::APInt> values;
   unsigned width = element.getIntOrFloatBitWidth();
   for (int64_t n = 0, e = type.getNumElements(); n < e; ++n) {
     uint8_t byte = bytes[n * bits / 8];
-    uint64_t value = element.isInteger(1)
-                         ? byte != 0
-                         : (byte >> (n * bits % 8)) & ((1u << bits) - 1);
+    uint64_t value = (byte >> (n * bits % 8)) & ((1u << bits) - 1);
     values.emplace_back(width, value);
   }
   if (auto floatType = dyn_cast<FloatType>(element)) {
@@ -202,7 +204,7 @@ static llvm::Error readExternal(const ::onnx::TensorProto &proto,
     return data.takeError();
   if (data->size() != bytes)
     return sizeMismatch(data->size(), bytes);
-  result.elements = fromBytes(result.type, *data);
+  result.elements = elementsFrom(result.type, *data);
   return llvm::Error::success();
 }
 
@@ -233,7 +235,7 @@ llvm::Expected<Initializer> readInitializer(const ::onnx::TensorProto &proto,
                          : typedData(proto, type->getElementType());
   if (data.size() != bytes)
     return sizeMismatch(data.size(), bytes);
-  result.elements = fromBytes(*type, data);
+  result.elements = elementsFrom(*type, data);
   return result;
 }
 

@@ -39,6 +39,9 @@ llvm::Expected<RankedTensorType> tensorType(MLIRContext *context,
 /// booleans take one byte. The type is static and its size fits.
 uint64_t storedBytes(RankedTensorType type);
 
+/// Packed little-endian bytes as ONNX stores them, as a dense attribute.
+DenseElementsAttr elementsFrom(RankedTensorType type, llvm::StringRef bytes);
+
 /// Reads `proto`, checking its data against its shape and its external data
 /// against the file system. Elements are read from a file only if they are at
 /// most kMaxConstantBytes.

@@ -41,8 +41,11 @@ public:
 
   SymbolicShapes shapes;
   OpBuilder builder;
-  /// Rotary tables made, by cosine's and sine's operands.
-  llvm::DenseMap<std::pair<Value, Value>, std::pair<Value, Value>> tables;
+  /// Rotary tables made, nulls where that failed, by cosines, sines and, of
+  /// constants, positions.
+  llvm::DenseMap<std::tuple<Value, Value, Value, AffineExpr>,
+                 std::pair<Value, Value>>
+      tables;
 };
 
 /// The only element of a constant, nullopt if it is none.

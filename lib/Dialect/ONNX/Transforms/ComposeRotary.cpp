@@ -67,7 +67,7 @@ struct Rotation {
   }
   /// The table that is the same for both halves.
   std::optional<RotaryTable> table(Value value, StringRef function) {
-    RotaryReader reader(c, *layout, batch, sequence, pair);
+    RotaryReader reader(c, *layout, batch, sequence, pair, dim / 2);
     auto a = layout->broadcast(value, half(false));
     auto b = layout->broadcast(value, half(true));
     auto first = a ? reader.read(*a, function) : std::nullopt;
@@ -127,19 +127,22 @@ bool composeRotary(Operator root, Composer &c) {
 bool splitRotary(Operator root, Composer &c) {
   Rotation rotation(c, root.outputAt(0));
   int64_t turned = intAttr(root, "rotary_embedding_dim", 0);
-  if (root.inputAt(3) || !rotation.init() ||
-      (turned != 0 && turned != rotation.dim))
+  if (!rotation.init() || (turned != 0 && turned != rotation.dim))
     return false;
   Value rows = rotation.rowsOf(root.inputAt(0));
   RotaryReader reader(c, *rotation.layout, rotation.batch, rotation.sequence,
-                      rotation.pair);
-  SmallVector<AffineExpr, 4> at{rotation.batch, rotation.sequence,
-                                rotation.pair};
-  auto cosAt = rotation.layout->broadcast(root.inputAt(1), at);
-  auto sinAt = rotation.layout->broadcast(root.inputAt(2), at);
-  if (!rows || !cosAt || !sinAt)
+                      rotation.pair, rotation.dim / 2);
+  auto read = [&](unsigned input, StringRef function) {
+    Value cache = root.inputAt(input);
+    if (Value positions = root.inputAt(3))
+      return reader.readChosen(cache, positions);
+    auto at = rotation.layout->broadcast(
+        cache, {rotation.batch, rotation.sequence, rotation.pair});
+    return at ? reader.read(*at, function) : std::nullopt;
+  };
+  if (!rows)
     return false;
-  auto cos = reader.read(*cosAt, "Cos"), sin = reader.read(*sinAt, "Sin");
+  auto cos = read(1, "Cos"), sin = read(2, "Sin");
   return cos && sin &&
          rotation.replace(root, rows, *cos, *sin,
                           intAttr(root, "interleaved", 0));

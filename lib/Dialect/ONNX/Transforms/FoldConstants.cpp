@@ -236,22 +236,20 @@ struct FoldConstantsPass : impl::ONNXFoldConstantsBase<FoldConstantsPass> {
     }
     if (op.getSchema().name == "CastLike")
       op = asCast(op);
-    SmallVector<Tensor> operands;
-    for (Value operand : op->getOperands()) {
-      DenseElementsAttr attr = constantOf(operand);
-      if (!attr)
-        return success();
-      operands.push_back(tensorFrom(attr));
-      if (operands.back().isAbsent())
-        return success();
-    }
-    if (!canEvaluate(op))
+    auto isConstant = [](Value operand) { return bool(constantOf(operand)); };
+    if (!llvm::all_of(op->getOperands(), isConstant) || !canEvaluate(op))
       return success();
     if (!fits(op, maxBytes)) {
       remark::missed(op->getLoc(), options()) << remark::add(
           "{0} of constants stays: its value takes more than {1} bytes",
           op->getName().getStringRef(), maxBytes.getValue());
       return success();
+    }
+    SmallVector<Tensor> operands;
+    for (Value operand : op->getOperands()) {
+      operands.push_back(tensorFrom(constantOf(operand)));
+      if (operands.back().isAbsent())
+        return success();
     }
     auto values = evaluate(op, operands);
     if (failed(values))

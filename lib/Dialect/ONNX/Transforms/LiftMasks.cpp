@@ -197,6 +197,11 @@ struct LiftMasksPass : impl::ONNXLiftMasksBase<LiftMasksPass> {
     if (!queries || !past)
       return attention->emitOpError(
           "has query or past lengths that are no function of the inputs");
+    Value &known = lifted[{attention.inputAt(kMask), queries, past}];
+    if (known) {
+      setMask(attention, known);
+      return success();
+    }
     Elements elements(shapes, {AffineExpr(), AffineExpr(), queries,
                                simplifyAffineExpr(past + queries, 0,
                                                   shapes.symbols().size())});
@@ -216,32 +221,31 @@ struct LiftMasksPass : impl::ONNXLiftMasksBase<LiftMasksPass> {
     // A single query is the last token: it sees all that are there.
     if (queries == getAffineConstantExpr(1, &getContext()))
       meaning.causal = true;
-    setMask(attention, meaning, queries, past, shapes);
+    known = makeMask(attention, meaning, queries, past, shapes);
+    setMask(attention, known);
     return success();
   }
 
-  void setMask(Operator attention, const Meaning &meaning, AffineExpr queries,
-               AffineExpr past, const SymbolicShapes &shapes) {
+  Value makeMask(Operator attention, const Meaning &meaning, AffineExpr queries,
+                 AffineExpr past, const SymbolicShapes &shapes) {
+    OpBuilder builder(attention);
+    auto scalar = RankedTensorType::get({}, builder.getI64Type());
+    Location loc = attention.inputAt(kMask).getLoc();
+    Value q = shapes.materialize(builder, loc, scalar, queries);
+    Value p = shapes.materialize(builder, loc, scalar, past);
+    int64_t batch = meaning.padding ? ShapedType::kDynamic : 1;
+    auto type = RankedTensorType::get(
+        {batch, 1, ShapedType::kDynamic, ShapedType::kDynamic},
+        builder.getI1Type());
+    auto visible = MaskAttr::get(&getContext(), meaning.causal, meaning.window,
+                                 bool(meaning.padding));
+    return MaskOp::create(builder, loc, type, q, p, meaning.padding, visible);
+  }
+
+  void setMask(Operator attention, Value mask) {
     OperandRange operand = attention.inputGroup(kMask);
-    Value old = operand.front();
-    Value &fresh = lifted[{old, queries, past}];
-    if (!fresh) {
-      OpBuilder builder(attention);
-      auto scalar = RankedTensorType::get({}, builder.getI64Type());
-      Location loc = old.getLoc();
-      Value q = shapes.materialize(builder, loc, scalar, queries);
-      Value p = shapes.materialize(builder, loc, scalar, past);
-      int64_t batch = meaning.padding ? ShapedType::kDynamic : 1;
-      auto type = RankedTensorType::get(
-          {batch, 1, ShapedType::kDynamic, ShapedType::kDynamic},
-          builder.getI1Type());
-      auto visible = MaskAttr::get(&getContext(), meaning.causal,
-                                   meaning.window, bool(meaning.padding));
-      fresh =
-          MaskOp::create(builder, loc, type, q, p, meaning.padding, visible);
-    }
-    attention->setOperand(operand.getBeginOperandIndex(), fresh);
-    ++readers[fresh.getDefiningOp()];
+    attention->setOperand(operand.getBeginOperandIndex(), mask);
+    ++readers[mask.getDefiningOp()];
   }
 
   /// Masks shared by layers stay shared.

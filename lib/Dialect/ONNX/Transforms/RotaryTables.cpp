@@ -7,8 +7,6 @@
 #include "fdpp/Dialect/FDPP/IR/FDPP.h"
 #include "fdpp/Interpreter/Tensor.h"
 
-#include <cmath>
-
 namespace mlir::fdpp::onnx {
 
 //===----------------------------------------------------------------------===//
@@ -31,13 +29,19 @@ std::optional<RotaryTable> RotaryReader::read(Place place, StringRef function) {
   while (true) {
     place = layout.trace(place.value, place.at);
     if (constantOf(place.value)) {
-      table.table = place.value;
+      if (!readRow(place, table))
+        return std::nullopt;
       return table;
     }
     auto op = place.value.getDefiningOp<Operator>();
     if (!op)
       return std::nullopt;
     StringRef name = op.getSchema().name;
+    if (name == "Gather") {
+      if (!readGathered(op, place, table))
+        return std::nullopt;
+      return table;
+    }
     if (name == function) {
       table.wave = op;
       if (!readAngle({op.inputAt(0), place.at}, table))
@@ -58,6 +62,58 @@ std::optional<RotaryTable> RotaryReader::read(Place place, StringRef function) {
     table.magnitude *= *factor;
     place = *inner;
   }
+}
+
+/// Element [.., row, column] of a constant: the row is the position.
+bool RotaryReader::readRow(Place place, RotaryTable &table) {
+  if (place.at.size() < 2 || !isColumn(place.at.back()))
+    return false;
+  for (AffineExpr index : ArrayRef(place.at).drop_back(2))
+    if (index != layout.number(0))
+      return false;
+  table.table = place.value;
+  table.slot = layout.simplify(place.at[place.at.size() - 2]);
+  return true;
+}
+
+/// Rows of a constant that positions choose.
+bool RotaryReader::readGathered(Operator op, Place place, RotaryTable &table) {
+  Value data = op.inputAt(0);
+  auto type = dyn_cast<RankedTensorType>(data.getType());
+  auto chosen = dyn_cast<RankedTensorType>(op.inputAt(1).getType());
+  if (!constantOf(data) || !type || !chosen || type.getRank() < 2 ||
+      !isColumn(place.at.back()))
+    return false;
+  int64_t axis = intAttr(op, "axis", 0), rows = type.getRank() - 2;
+  if ((axis < 0 ? axis + type.getRank() : axis) != rows ||
+      int64_t(place.at.size()) != rows + chosen.getRank() + 1)
+    return false;
+  ArrayRef<AffineExpr> at = place.at;
+  for (AffineExpr index : at.take_front(rows))
+    if (index != layout.number(0))
+      return false;
+  table.table = data;
+  return readInteger({op.inputAt(1), SmallVector<AffineExpr, 4>(
+                                         at.slice(rows, chosen.getRank()))},
+                     table);
+}
+
+std::optional<RotaryTable> RotaryReader::readChosen(Value cache,
+                                                    Value positions) {
+  auto type = dyn_cast<RankedTensorType>(cache.getType());
+  auto place = layout.broadcast(positions, {batch, sequence});
+  RotaryTable table;
+  table.table = cache;
+  return constantOf(cache) && type && type.getRank() == 2 && place &&
+                 readInteger(*place, table)
+             ? std::optional(table)
+             : std::nullopt;
+}
+
+/// Whether a column of a table is that of the pair, in either half.
+bool RotaryReader::isColumn(AffineExpr column) const {
+  return layout.simplify(column - pair) == layout.number(0) ||
+         layout.simplify(column - pair - pairs) == layout.number(0);
 }
 
 bool RotaryReader::readAngle(Place place, RotaryTable &table) {
@@ -116,9 +172,11 @@ bool RotaryReader::readPosition(Place place, RotaryTable &table) {
   if (Value inner = castOf(cast, /*fromInteger=*/false))
     return readPosition({inner, place.at}, table);
   Value positions = castOf(cast, /*fromInteger=*/true);
-  if (!positions)
-    return false;
-  place = layout.trace(positions, place.at);
+  return positions && readInteger({positions, place.at}, table);
+}
+
+bool RotaryReader::readInteger(Place place, RotaryTable &table) {
+  place = layout.trace(place.value, place.at);
   if (isa<BlockArgument>(place.value)) {
     table.positions = place.value;
     return place.at.size() == 2 && place.at[0] == batch &&
@@ -127,49 +185,6 @@ bool RotaryReader::readPosition(Place place, RotaryTable &table) {
   Elements elements(c.shapes, SmallVector<AffineExpr, 4>(4));
   table.slot = elements.read(place.value, place.at).integer;
   return bool(table.slot);
-}
-
-//===----------------------------------------------------------------------===//
-// Tables of fixed extents
-//===----------------------------------------------------------------------===//
-
-/// The number of the row [.., s, j] of a table [.., S, pairs or 2 pairs].
-static std::optional<std::pair<int64_t, int64_t>> rowsOf(DenseElementsAttr all,
-                                                         int64_t pairs) {
-  auto type = cast<RankedTensorType>(all.getType());
-  if (type.getRank() < 2)
-    return std::nullopt;
-  int64_t width = type.getShape().back();
-  int64_t rows = type.getShape()[type.getRank() - 2];
-  if ((width != pairs && width != 2 * pairs) ||
-      rows * width != type.getNumElements())
-    return std::nullopt;
-  return std::pair(rows, width);
-}
-
-/// Frequencies such that all values of both tables are cosines and sines of
-/// row * frequency, as exact as single precision lets them be.
-static std::optional<std::vector<double>>
-fitFrequencies(DenseElementsAttr cosines, DenseElementsAttr sines,
-               int64_t pairs) {
-  auto shape = rowsOf(cosines, pairs), other = rowsOf(sines, pairs);
-  if (!shape || shape != other || shape->first < 2)
-    return std::nullopt;
-  auto [rows, width] = *shape;
-  Tensor cos = tensorFrom(cosines), sin = tensorFrom(sines);
-  std::vector<double> result;
-  for (int64_t j = 0; j < pairs; ++j) {
-    double x = std::atan2(sin.asDouble(width + j), cos.asDouble(width + j));
-    result.push_back(float(x));
-    for (int64_t row = 0; row < rows; ++row)
-      for (int64_t at = row * width + j; at < (row + 1) * width; at += pairs) {
-        double c = std::cos(row * x), s = std::sin(row * x);
-        if (std::abs(cos.asDouble(at) - c) > 1e-6 ||
-            std::abs(sin.asDouble(at) - s) > 1e-6)
-          return std::nullopt;
-      }
-  }
-  return result;
 }
 
 //===----------------------------------------------------------------------===//
@@ -225,13 +240,16 @@ static Value slotsOf(Composer &c, Location loc, AffineExpr slot, Value rows) {
 std::pair<Value, Value> buildTables(Composer &c, const RotaryTable &cos,
                                     const RotaryTable &sin, Value rows,
                                     int64_t pairs) {
-  if (cos.positions != sin.positions || cos.slot != sin.slot ||
-      cos.frequencies != sin.frequencies || cos.magnitude != sin.magnitude)
+  if (bool(cos.table) != bool(sin.table) || cos.positions != sin.positions ||
+      cos.slot != sin.slot || cos.frequencies != sin.frequencies ||
+      cos.magnitude != sin.magnitude)
     return {};
   auto known = std::pair(cos.wave ? cos.wave->getResult(0) : cos.table,
                          sin.wave ? sin.wave->getResult(0) : sin.table);
-  auto &made = c.tables[known];
-  if (made.first)
+  auto [entry, isNew] = c.tables.try_emplace(
+      {known.first, known.second, cos.positions, cos.slot});
+  auto &made = entry->second;
+  if (!isNew)
     return made;
   OpBuilder::InsertionGuard guard(c.builder);
   Operation *last = known.first.getDefiningOp();
@@ -239,22 +257,22 @@ std::pair<Value, Value> buildTables(Composer &c, const RotaryTable &cos,
     last = known.second.getDefiningOp();
   c.builder.setInsertionPoint(last);
   Location loc = last->getLoc();
-  AffineExpr slot = cos.slot;
+  double magnitude = cos.magnitude;
   DenseElementsAttr inverse;
   if (cos.frequencies) {
     inverse = constantOf(cos.frequencies);
   } else {
-    auto fitted =
-        fitFrequencies(constantOf(cos.table), constantOf(sin.table), pairs);
+    auto fitted = fitWaves(constantOf(cos.table), constantOf(sin.table), pairs);
     if (!fitted)
       return {};
-    inverse =
-        attrFrom(Tensor::floats({pairs}, *fitted), c.builder.getF32Type());
-    slot = c.index(2, c.shapes.extentOf(rows, 1));
+    inverse = attrFrom(Tensor::floats({pairs}, fitted->frequencies),
+                       c.builder.getF32Type());
+    magnitude *= fitted->magnitude;
   }
   if (inverse.getNumElements() != pairs)
     return {};
-  Value positions = cos.positions ? cos.positions : slotsOf(c, loc, slot, rows);
+  Value positions =
+      cos.positions ? cos.positions : slotsOf(c, loc, cos.slot, rows);
   if (!positions)
     return {};
   SmallVector<int64_t, 3> shape(
@@ -274,12 +292,11 @@ std::pair<Value, Value> buildTables(Composer &c, const RotaryTable &cos,
                              typed(pairs, f32));
   auto wave = [&](StringRef name) {
     Value table = c.createOne(loc, name, angles, typed(pairs, f32));
-    if (cos.magnitude == 1)
+    if (magnitude == 1)
       return table;
     auto type = RankedTensorType::get({}, f32);
-    auto factor =
-        ConstantOp::create(c.builder, loc, type,
-                           DenseElementsAttr::get(type, float(cos.magnitude)));
+    auto factor = ConstantOp::create(
+        c.builder, loc, type, DenseElementsAttr::get(type, float(magnitude)));
     c.shapes.note(factor);
     return c.createOne(loc, "Mul", {table, factor}, typed(pairs, f32));
   };

@@ -13,7 +13,7 @@ struct RotaryTable {
   Value positions;
   AffineExpr slot;
   /// A constant of as many elements as there are pairs, or null: then `table`
-  /// is a constant of all values.
+  /// is a constant of which the position chooses a row.
   Value frequencies;
   Value table;
   double magnitude = 1;
@@ -25,23 +25,42 @@ struct RotaryTable {
 class RotaryReader {
 public:
   RotaryReader(Composer &composer, const Layout &layout, AffineExpr batch,
-               AffineExpr sequence, AffineExpr pair)
+               AffineExpr sequence, AffineExpr pair, int64_t pairs)
       : c(composer), layout(layout), batch(batch), sequence(sequence),
-        pair(pair) {}
+        pair(pair), pairs(pairs) {}
 
   std::optional<RotaryTable> read(Place place, StringRef function);
 
+  /// A constant [rows, pairs], of which positions [batch, sequence] choose.
+  std::optional<RotaryTable> readChosen(Value cache, Value positions);
+
 private:
+  bool readRow(Place place, RotaryTable &table);
+  bool readGathered(Operator op, Place place, RotaryTable &table);
+  bool isColumn(AffineExpr column) const;
   bool readAngle(Place place, RotaryTable &table);
   bool readFactors(std::optional<Place> a, std::optional<Place> b,
                    RotaryTable &table);
   bool readFrequency(Place place, RotaryTable &table);
   bool readPosition(Place place, RotaryTable &table);
+  bool readInteger(Place place, RotaryTable &table);
 
   Composer &c;
   const Layout &layout;
   AffineExpr batch, sequence, pair;
+  int64_t pairs;
 };
+
+/// magnitude * cos and sin of row * frequency.
+struct RotaryWaves {
+  std::vector<double> frequencies;
+  double magnitude;
+};
+
+/// What all elements of two tables [.., rows, pairs or 2 pairs] are, within
+/// 2^-22 of the angle and 1e-6, or the rounding of a narrower type.
+std::optional<RotaryWaves> fitWaves(DenseElementsAttr cosines,
+                                    DenseElementsAttr sines, int64_t pairs);
 
 /// Tables [batch, sequence, pairs] of cosines and sines, built anew for rows
 /// [batch, sequence, ...]; nulls if the two do not belong together.
