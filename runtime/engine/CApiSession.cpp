@@ -32,8 +32,9 @@ StepItem readItem(const fdpp_session *session, const fdpp_step_item *given) {
 
 /// A value of the step ABI as one of the C API.
 void showValue(void *ctx, const fdpp_tap *tap) {
-  static_assert(FDPP_VALUE_F32 == FDPP_F32 && FDPP_VALUE_BF16 == FDPP_BF16 &&
-                FDPP_VALUE_F16 == FDPP_F16);
+  static_assert(int{FDPP_VALUE_F32} == int{FDPP_F32} &&
+                int{FDPP_VALUE_BF16} == int{FDPP_BF16} &&
+                int{FDPP_VALUE_F16} == int{FDPP_F16});
   const auto &session = *static_cast<const fdpp_session *>(ctx);
   fdpp_value value = {};
   value.struct_size = sizeof(value);

@@ -152,3 +152,24 @@ def test_the_answer_names_paris(engine):
     answer = run(BIN / "fdpp-run", engine("bf16"), "--chat",
                  "What is the capital of France?", "-n", 64)
     assert "Paris" in answer
+
+
+@pytest.fixture(scope="session")
+def f32_reference(engine, tmp_path_factory) -> Path:
+    """All probabilities of the f32 engine over two windows of the text."""
+    file = tmp_path_factory.mktemp("eval") / "f32.safetensors"
+    run(BIN / "fdpp-eval", engine("f32"), "--text", HERE / "eval.txt", "--windows", 2,
+        "--save", file)
+    return file
+
+
+@pytest.mark.parametrize("dtype, change", [("f32", 1e-4), ("bf16", 5e-3), ("f16", 5e-3)])
+def test_perplexity_is_hugging_faces(dtype, change, engine):
+    run(BIN / "fdpp-eval", engine(dtype), "--text", HERE / "eval.txt",
+        "--reference", HERE / "reference" / "eval.safetensors",
+        "--max-perplexity-change", change, "--min-same-top", 0.98)
+
+
+@pytest.mark.parametrize("dtype", ["bf16", "f16"])
+def test_probabilities_are_close_to_f32(dtype, engine, f32_reference):
+    run(BIN / "fdpp-eval", engine(dtype), "--reference", f32_reference, "--max-kl", 0.01)

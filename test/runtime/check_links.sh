@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-# check_links.sh LIBRARY FDPP_RUN FDPP_BENCH FDPP_TUNE HEADER
-# The runtime and its tools link no LLVM, directly or through others; run and
-# bench use the C API only; the library exports the functions of its header, all of
+# check_links.sh LIBRARY FDPP_RUN FDPP_BENCH FDPP_EVAL FDPP_TUNE HEADER
+# The runtime and its tools link no LLVM, directly or through others; all
+# but tune use the C API only; the library exports the functions of its header, all of
 # them under a version, and nothing else.
 set -euo pipefail
-library=$1 run=$2 bench=$3 tune=$4 header=$5
+library=$1 run=$2 bench=$3 eval=$4 tune=$5 header=$6
 fail() { echo "check_links: $*" >&2; exit 1; }
 
-for file in "$library" "$run" "$bench" "$tune"; do
+for file in "$library" "$run" "$bench" "$eval" "$tune"; do
   # Captured first: a failing readelf or ldd must not pass for "nothing found".
   needed=$(readelf -d "$file" | grep NEEDED)
   loaded=$(ldd "$file")
@@ -16,7 +16,7 @@ for file in "$library" "$run" "$bench" "$tune"; do
     fail "$file links a library of the compiler"
   fi
 done
-for file in "$run" "$bench"; do
+for file in "$run" "$bench" "$eval"; do
   readelf -d "$file" | grep -q 'NEEDED.*libfdpp_runtime\.so' ||
     fail "$file does not link the C API"
   if nm -C --defined-only "$file" | grep -q 'fdpp::runtime::'; then

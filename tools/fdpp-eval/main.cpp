@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// fdpp-eval: perplexity of an engine, and its distance from a reference.
+#include "Options.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+using namespace fdpp::tools;
+using namespace fdpp::eval;
+
+static std::string readText(const std::string &path) {
+  std::ifstream file(path == "-" ? "/dev/stdin" : path, std::ios::binary);
+  std::string text, part(1 << 16, '\0');
+  while (file.read(part.data(), static_cast<std::streamsize>(part.size())) ||
+         file.gcount() > 0)
+    text.append(part, 0, static_cast<size_t>(file.gcount()));
+  if (!file.is_open() || file.bad())
+    fail(path + ": cannot read the text (" + std::strerror(errno) + ")");
+  return text;
+}
+
+static std::vector<Window> windowsOf(const Options &options,
+                                     const Engine &engine,
+                                     const ReferenceReader *reference) {
+  fdpp_engine_info info = infoOf(engine);
+  if (options.text.empty())
+    return reference->windows();
+  int32_t length = options.window ? options.window : 512;
+  if (!options.window)
+    length = std::min(length, info.max_context);
+  if (length > info.max_context)
+    fail("-c " + std::to_string(length) + ": the engine's context ends at " +
+         std::to_string(info.max_context) + " tokens");
+  std::vector<Window> windows = cutText(engine, readText(options.text), length);
+  if (windows.empty())
+    fail(options.text + ": holds nothing to predict");
+  if (options.most && static_cast<size_t>(options.most) < windows.size())
+    windows.resize(options.most);
+  if (reference && windows != reference->windows())
+    fail(reference->path() +
+         ": was made of another text, tokenizer, -c or --windows");
+  return windows;
+}
+
+static int run(int argc, char **argv) {
+  Options options;
+  if (auto code = parseOptions(argc, argv, options))
+    return *code;
+  exitOnInterrupt();
+  std::optional<ReferenceReader> reference;
+  if (!options.reference.empty())
+    reference.emplace(options.reference);
+  Engine engine = openEngine(options.folder, /*verify=*/false);
+  fdpp_engine_info info = infoOf(engine);
+  if (reference && reference->vocab() > 0 &&
+      reference->vocab() != info.vocab_size)
+    fail(reference->path() + ": has " + std::to_string(reference->vocab()) +
+         " tokens in its vocabulary, the engine " +
+         std::to_string(info.vocab_size));
+  Wish wish;
+  wish.threads = options.threads;
+  wish.reference = reference ? &*reference : nullptr;
+  std::vector<Window> windows = windowsOf(options, engine, wish.reference);
+  std::optional<ReferenceWriter> writer;
+  if (!options.save.empty()) {
+    Stored stored = options.stored == "f16"   ? Stored::F16
+                    : options.stored == "f32" ? Stored::F32
+                                              : Stored::None;
+    wish.writer = &writer.emplace(options.save, windows, describe(engine),
+                                  info.vocab_size, stored);
+  }
+  InterruptGuard guard;
+  Evaluation evaluation = evaluate(engine, windows, wish);
+  if (writer)
+    writer->finish();
+  print(options, engine, wish.reference, evaluation);
+  checkGates(options, evaluation);
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  return runTool("fdpp-eval", [&] { return run(argc, argv); });
+}
