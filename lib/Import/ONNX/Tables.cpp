@@ -28,8 +28,8 @@ class TableFinder {
 public:
   explicit TableFinder(const SymbolTable &symbols) : symbols(symbols) {}
 
-  /// Whether an element of `value`, moved or cast, is a mask or a factor of a
-  /// rotation. Products of matrices and gains have other readers.
+  /// Whether an element of `value`, moved or cast, is a mask, or a factor or an
+  /// angle of a rotation. Products of matrices and gains have other readers.
   bool isRead(Value value) {
     return seen.insert(value.getAsOpaquePointer()).second &&
            llvm::any_of(value.getUses(), [&](OpOperand &use) {
@@ -58,7 +58,7 @@ private:
                      .Default(false);
     return moves ? isRead(op->getResult(0))
                  : llvm::StringSwitch<bool>(name)
-                       .Cases({"Add", "Mul", "Where"}, true)
+                       .Cases({"Add", "Cos", "Mul", "Sin", "Where"}, true)
                        .Case("Attention", at == 3)
                        .Case("RotaryEmbedding", at == 1 || at == 2)
                        .Default(false);

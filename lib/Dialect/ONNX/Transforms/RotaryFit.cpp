@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===- RotaryFit.cpp - Frequencies of tables of cosines and sines ---------===//
 //
-// A graph of fixed extents has its cosines and sines as constants. They are
-// read as magnitude * cos(row * frequency), and the same with sin, if that is
-// every element of both, within what rounding explains.
+// A graph of fixed extents has its angles, or cosines and sines, as constants.
+// They are read as row * frequency, or as magnitude * cos(row * frequency) and
+// the same with sin, if that is every element, within what rounding explains.
 //
 //===----------------------------------------------------------------------===//
 #include "RotaryTables.h"
@@ -156,6 +156,26 @@ matrixOf(DenseElementsAttr all) {
   return matrix[0] > 0 && matrix[0] * matrix[1] == type.getNumElements()
              ? std::optional(std::pair(matrix[0], matrix[1]))
              : std::nullopt;
+}
+
+std::optional<RotaryWaves> fitAngles(DenseElementsAttr angles, int64_t pairs) {
+  auto shape = matrixOf(angles);
+  Tensor values = shape ? tensorFrom(angles) : Tensor();
+  if (values.isAbsent() || shape->first < 2 ||
+      (shape->second != pairs && shape->second != 2 * pairs))
+    return std::nullopt;
+  auto [rows, width] = *shape;
+  std::vector<double> found;
+  for (int64_t j = 0; j < pairs; ++j) {
+    found.push_back(values.asDouble(width + j));
+    for (int64_t row = 0; row < rows; ++row)
+      for (int64_t at = row * width + j; at < (row + 1) * width; at += pairs) {
+        double x = row * found[j];
+        if (!(std::abs(values.asDouble(at) - x) <= std::abs(x) * kAngleError))
+          return std::nullopt;
+      }
+  }
+  return RotaryWaves{found, 1};
 }
 
 std::optional<RotaryWaves> fitWaves(DenseElementsAttr cosines,

@@ -118,6 +118,8 @@ bool RotaryReader::isColumn(AffineExpr column) const {
 
 bool RotaryReader::readAngle(Place place, RotaryTable &table) {
   place = layout.trace(place.value, place.at);
+  if (constantOf(place.value))
+    return readRow(place, table);
   auto op = place.value.getDefiningOp<Operator>();
   if (!op)
     return false;
@@ -240,7 +242,10 @@ static Value slotsOf(Composer &c, Location loc, AffineExpr slot, Value rows) {
 std::pair<Value, Value> buildTables(Composer &c, const RotaryTable &cos,
                                     const RotaryTable &sin, Value rows,
                                     int64_t pairs) {
-  if (bool(cos.table) != bool(sin.table) || cos.positions != sin.positions ||
+  // Tables of angles are one table.
+  bool areAngles = cos.table && cos.wave;
+  if (bool(cos.table) != bool(sin.table) || bool(cos.wave) != bool(sin.wave) ||
+      (areAngles && cos.table != sin.table) || cos.positions != sin.positions ||
       cos.slot != sin.slot || cos.frequencies != sin.frequencies ||
       cos.magnitude != sin.magnitude)
     return {};
@@ -262,7 +267,9 @@ std::pair<Value, Value> buildTables(Composer &c, const RotaryTable &cos,
   if (cos.frequencies) {
     inverse = constantOf(cos.frequencies);
   } else {
-    auto fitted = fitWaves(constantOf(cos.table), constantOf(sin.table), pairs);
+    auto fitted = areAngles ? fitAngles(constantOf(cos.table), pairs)
+                            : fitWaves(constantOf(cos.table),
+                                       constantOf(sin.table), pairs);
     if (!fitted)
       return {};
     inverse = attrFrom(Tensor::floats({pairs}, fitted->frequencies),

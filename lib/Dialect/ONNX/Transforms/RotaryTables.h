@@ -12,8 +12,9 @@ struct RotaryTable {
   /// An argument [batch, sequence], or null: then `slot` is the position.
   Value positions;
   AffineExpr slot;
-  /// A constant of as many elements as there are pairs, or null: then `table`
-  /// is a constant of which the position chooses a row.
+  /// A constant of as many elements as there are pairs, or null: then the
+  /// position chooses a row of the constant `table`, of angles where `wave` is
+  /// computed from it.
   Value frequencies;
   Value table;
   double magnitude = 1;
@@ -56,6 +57,10 @@ struct RotaryWaves {
   std::vector<double> frequencies;
   double magnitude;
 };
+
+/// What all elements of a table of angles [.., rows, pairs or 2 pairs] are,
+/// within 2^-22 of the angle.
+std::optional<RotaryWaves> fitAngles(DenseElementsAttr angles, int64_t pairs);
 
 /// What all elements of two tables [.., rows, pairs or 2 pairs] are, within
 /// 2^-22 of the angle and 1e-6, or the rounding of a narrower type.

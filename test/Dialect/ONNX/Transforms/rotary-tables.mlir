@@ -168,6 +168,42 @@ func.func @chosen(%ids: tensor<1x4xi64>, %positions: tensor<1x4xi64>, %x: tensor
 
 // -----
 
+// Of longer sequences exporters evaluate no more than the angles.
+// CHECK-LABEL: func.func @angles
+// CHECK: %[[P:.*]] = fdpp.slot_positions %arg0
+// CHECK: onnx.Unsqueeze(%[[P]],
+// CHECK: %[[F:.*]] = onnx.Constant dense<[1.000000e+00, 1.000000e-01]> : tensor<2xf32>
+// CHECK: %[[A:.*]] = onnx.Mul(%{{.*}}, %[[F]])
+// CHECK: onnx.Cos(%[[A]])
+// CHECK: onnx.RotaryEmbedding(%arg2,
+func.func @angles(%ids: tensor<1x4xi64>, %positions: tensor<1x4xi64>, %x: tensor<1x4x8xf32>) -> tensor<1x2x4x4xf32> {
+  %shape = onnx.Constant dense<[0, 0, 2, 4]> : tensor<4xi64>
+  %split = onnx.Reshape(%x, %shape) : (tensor<1x4x8xf32>, tensor<4xi64>) -> tensor<1x4x2x4xf32>
+  %h = onnx.Transpose(%split) {perm = array<i64: 0, 2, 1, 3>} : (tensor<1x4x2x4xf32>) -> tensor<1x2x4x4xf32>
+  %a = onnx.Constant dense<[[[0.0, 0.0], [1.0, 0.10000000149011612], [2.0, 0.20000000298023224], [3.0, 0.30000001192092896]]]> : tensor<1x4x2xf32>
+  %cos = onnx.Cos(%a) : (tensor<1x4x2xf32>) -> tensor<1x4x2xf32>
+  %sin = onnx.Sin(%a) : (tensor<1x4x2xf32>) -> tensor<1x4x2xf32>
+  %y = onnx.RotaryEmbedding(%h, %cos, %sin) : (tensor<1x2x4x4xf32>, tensor<1x4x2xf32>, tensor<1x4x2xf32>) -> tensor<1x2x4x4xf32>
+  return %y : tensor<1x2x4x4xf32>
+}
+
+// -----
+
+// CHECK-LABEL: func.func @bent
+// CHECK: onnx.RotaryEmbedding(%{{.*}}) : (tensor<1x2x4x4xf32>
+func.func @bent(%ids: tensor<1x4xi64>, %positions: tensor<1x4xi64>, %x: tensor<1x4x8xf32>) -> tensor<1x2x4x4xf32> {
+  %shape = onnx.Constant dense<[0, 0, 2, 4]> : tensor<4xi64>
+  %split = onnx.Reshape(%x, %shape) : (tensor<1x4x8xf32>, tensor<4xi64>) -> tensor<1x4x2x4xf32>
+  %h = onnx.Transpose(%split) {perm = array<i64: 0, 2, 1, 3>} : (tensor<1x4x2x4xf32>) -> tensor<1x2x4x4xf32>
+  %a = onnx.Constant dense<[[[0.0, 0.0], [1.0, 0.10000000149011612], [2.0, 0.20000000298023224], [3.0, 0.30000102519989014]]]> : tensor<1x4x2xf32>
+  %cos = onnx.Cos(%a) : (tensor<1x4x2xf32>) -> tensor<1x4x2xf32>
+  %sin = onnx.Sin(%a) : (tensor<1x4x2xf32>) -> tensor<1x4x2xf32>
+  %y = onnx.RotaryEmbedding(%h, %cos, %sin) : (tensor<1x2x4x4xf32>, tensor<1x4x2xf32>, tensor<1x4x2xf32>) -> tensor<1x2x4x4xf32>
+  return %y : tensor<1x2x4x4xf32>
+}
+
+// -----
+
 // Cosines of other positions than the sines.
 // CHECK-LABEL: func.func @apart
 // CHECK-NOT: onnx.Cos
