@@ -99,7 +99,10 @@ TEST_F(ToolsTest, WrongArgumentsAreOneLine) {
   refused(run(dir() + " -p x"), "no tokenizer");
   refused(run(dir() + " --tokens 1 -c 99999"), "context 99999");
   refused(run(dir() + " --tokens 1 --temp -1"), "temperature");
-  refused(run(dir() + " -f /no/such/file"), "cannot open the prompt file");
+  refused(run(dir() + " -f /no/such/file"), "cannot read the prompt");
+  refused(run(dir() + " -f /"), "/: cannot read the prompt");
+  refused(run(dir() + " --prompts /dev/null"), "holds no prompts");
+  refused(run(dir() + " --prompts x -p y"), "exclude each other");
   refused(run(dir() + " --tokens 1,2,3,4,5 -c 4"), "5 tokens do not fit");
   refused(run(dir() + " --tokens 1 --logits /no/such/dir/x.npy -n 0"),
           "cannot write the logits");
@@ -167,6 +170,25 @@ TEST_F(ToolsTest, PlainTextIsTheDecodedAnswer) {
   };
   EXPECT_EQ(one.out, line(first));
   EXPECT_EQ(more.out, line(first) + line(second));
+}
+
+TEST_F(ToolsTest, AFileOfPromptsIsOneBatch) {
+  engine.addTokenizer();
+  std::string file = folder.path() + "/prompts";
+  // More than a model step takes, of different lengths.
+  std::vector<std::string> prompts = {"a", "hello there", "tick, tock", "b c",
+                                      "the fifth of them"};
+  std::ofstream stream(file);
+  for (const std::string &prompt : prompts)
+    stream << prompt << "\r\n\n";
+  stream.close();
+  Outcome outcome = run(dir() + " -n 6 --json --prompts " + file);
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  json results = json::parse(outcome.out)["results"];
+  ASSERT_EQ(results.size(), prompts.size());
+  for (size_t i = 0; i < prompts.size(); ++i)
+    EXPECT_EQ(results[i]["tokens"], json(greedy(bytesOf(prompts[i]), 6)))
+        << prompts[i];
 }
 
 /// The float32 matrix of a .npy file.

@@ -4,22 +4,9 @@
 #include "Options.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
 using namespace fdpp::tools;
 using namespace fdpp::eval;
-
-static std::string readText(const std::string &path) {
-  std::ifstream file(path == "-" ? "/dev/stdin" : path, std::ios::binary);
-  std::string text, part(1 << 16, '\0');
-  while (file.read(part.data(), static_cast<std::streamsize>(part.size())) ||
-         file.gcount() > 0)
-    text.append(part, 0, static_cast<size_t>(file.gcount()));
-  if (!file.is_open() || file.bad())
-    fail(path + ": cannot read the text (" + std::strerror(errno) + ")");
-  return text;
-}
 
 static std::vector<Window> windowsOf(const Options &options,
                                      const Engine &engine,
@@ -33,7 +20,8 @@ static std::vector<Window> windowsOf(const Options &options,
   if (length > info.max_context)
     fail("-c " + std::to_string(length) + ": the engine's context ends at " +
          std::to_string(info.max_context) + " tokens");
-  std::vector<Window> windows = cutText(engine, readText(options.text), length);
+  std::vector<Window> windows =
+      cutText(engine, readFile(options.text, "the text"), length);
   if (windows.empty())
     fail(options.text + ": holds nothing to predict");
   if (options.most && static_cast<size_t>(options.most) < windows.size())

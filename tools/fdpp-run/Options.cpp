@@ -39,10 +39,11 @@ void checkTogether(const RunOptions &o) {
   if (o.folder.empty())
     fail("no engine given; name the folder that fdpp-compile wrote, see "
          "--help");
-  int ways =
-      !o.prompts.empty() + !o.file.empty() + o.hasChat + !o.tokenLists.empty();
+  int ways = !o.prompts.empty() + !o.file.empty() + !o.promptsFile.empty() +
+             o.hasChat + !o.tokenLists.empty();
   if (ways > 1)
-    fail("-p, -f, --chat and --tokens exclude each other; give one of them");
+    fail("-p, -f, --prompts, --chat and --tokens exclude each other; give one "
+         "of them");
   if (!o.taps.empty() && (o.maxNew.value_or(0) != 0 || !o.logits.empty()))
     fail("--taps only reads the prompt; leave -n and --logits out");
   if (o.prefill < 0)
@@ -62,6 +63,9 @@ std::optional<int> parseRunOptions(int argc, char **argv, RunOptions &o) {
       ->take_all()
       ->allow_extra_args(false);
   app.add_option("-f,--file", o.file, "Read the prompt from a file")
+      ->type_name("FILE");
+  app.add_option("--prompts", o.promptsFile,
+                 "A prompt a line, all in one batch")
       ->type_name("FILE");
   auto *chat =
       app.add_option("--chat", o.chat, "Answer one message")->type_name("TEXT");

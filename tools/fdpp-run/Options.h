@@ -14,6 +14,7 @@ struct RunOptions {
   std::string folder;
   std::vector<std::string> prompts;    // -p, each a sequence
   std::string file;                    // -f
+  std::string promptsFile;             // --prompts, each line a sequence
   std::string chat;                    // --chat
   bool hasChat = false;                // --chat was given
   std::vector<std::string> tokenLists; // --tokens, each a sequence
@@ -31,7 +32,8 @@ struct RunOptions {
     return maxNew.value_or(chatting ? -1 : 256);
   }
   bool hasPrompt() const {
-    return !prompts.empty() || !file.empty() || hasChat || !tokenLists.empty();
+    return !prompts.empty() || !file.empty() || !promptsFile.empty() ||
+           hasChat || !tokenLists.empty();
   }
 };
 

@@ -2,28 +2,32 @@
 #include "Run.h"
 
 #include <charconv>
-#include <fstream>
-#include <iostream>
-#include <iterator>
+#include <sstream>
 
 namespace fdpp::tools {
 namespace {
 
-std::string readAll(std::istream &stream, const std::string &name) {
-  std::string text{std::istreambuf_iterator<char>(stream), {}};
-  if (stream.bad())
-    fail(name + ": cannot read");
-  // A file or a pipe ends with a newline that is not meant.
+/// Without the newline at the end, which is not meant.
+std::string readPrompt(const std::string &path) {
+  std::string text = readFile(path, "the prompt");
   if (!text.empty() && text.back() == '\n')
     text.pop_back();
   return text;
 }
 
-std::string readFile(const std::string &path) {
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream)
-    fail(path + ": cannot open the prompt file");
-  return readAll(stream, path);
+/// Lines that hold something.
+std::vector<std::string> readLines(const std::string &path) {
+  std::vector<std::string> lines;
+  std::istringstream text(readFile(path, "the prompts"));
+  for (std::string line; std::getline(text, line);) {
+    if (!line.empty() && line.back() == '\r')
+      line.pop_back();
+    if (!line.empty())
+      lines.push_back(line);
+  }
+  if (lines.empty())
+    fail(path + ": holds no prompts; give it one a line");
+  return lines;
 }
 
 std::vector<int32_t> parseIds(const std::string &list) {
@@ -57,9 +61,11 @@ std::vector<std::vector<int32_t>> readPrompts(const RunOptions &options,
                      /*addSpecial=*/false)};
   std::vector<std::string> texts = options.prompts;
   if (!options.file.empty())
-    texts = {readFile(options.file)};
+    texts = {readPrompt(options.file)};
+  else if (!options.promptsFile.empty())
+    texts = readLines(options.promptsFile);
   else if (texts.empty())
-    texts = {readAll(std::cin, "stdin")};
+    texts = {readPrompt("-")};
   for (const std::string &text : texts) {
     prompts.push_back(tokenize(engine, text, /*addSpecial=*/true));
     if (prompts.back().empty())

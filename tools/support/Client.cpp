@@ -110,6 +110,18 @@ std::string applyChat(const Engine &engine,
   return text;
 }
 
+std::string readFile(const std::string &path, const std::string &what) {
+  std::unique_ptr<FILE, int (*)(FILE *)> file(
+      std::fopen(path == "-" ? "/dev/stdin" : path.c_str(), "rb"), std::fclose);
+  std::string text, part(1 << 16, '\0');
+  while (size_t count =
+             file ? std::fread(part.data(), 1, part.size(), file.get()) : 0)
+    text.append(part, 0, count);
+  if (!file || std::ferror(file.get()))
+    fail(path + ": cannot read " + what + " (" + std::strerror(errno) + ")");
+  return text;
+}
+
 int runTool(const char *name, const std::function<int()> &body) {
   auto report = [&](const char *message, int code) {
     std::fflush(stdout);

@@ -59,6 +59,9 @@ struct Message {
 std::string applyChat(const Engine &engine,
                       const std::vector<Message> &messages);
 
+/// The bytes of a file or pipe, "-" is stdin; `what` names it in a failure.
+std::string readFile(const std::string &path, const std::string &what);
+
 /// Runs a tool's main: turns failures into one line on stderr, which begins
 /// with the tool's name, and an exit code; notices a full disk on stdout.
 int runTool(const char *name, const std::function<int()> &body);
