@@ -161,6 +161,8 @@ std::vector<std::string> Compilation::describeCommand() const {
                       std::to_string(*options.syntheticSeed));
   if (options.taps)
     command.push_back("--taps");
+  if (phases.asyncSoftmax != "auto")
+    command.push_back("--async-softmax=" + phases.asyncSoftmax);
   if (request.tuning)
     command.push_back("--tuning=" + request.tuning->name);
   return command;

@@ -47,7 +47,7 @@ std::vector<std::string> mlir::fdpp::findCompanions(StringRef folder) {
       "tokenizer.json",          "tokenizer_config.json",
       "chat_template.jinja",     "chat.json",
       "special_tokens_map.json", "config.json",
-      "generation_config.json"};
+      "generation_config.json",  "phi.json"};
   std::vector<std::string> found;
   std::error_code error;
   for (fs::directory_iterator at(folder, error), end; at != end && !error;

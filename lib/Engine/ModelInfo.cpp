@@ -187,5 +187,6 @@ llvm::Expected<ModelInfo> mlir::fdpp::describeModel(ModuleOp module) {
   for (func::FuncOp entry : info.entries)
     info.arenaBytes =
         std::max(info.arenaBytes, integerOf(entry, kArenaAttr, 0));
+  module.walk([&](AsyncSoftmaxDecodeAttentionOp) { info.readsPhi = true; });
   return info;
 }

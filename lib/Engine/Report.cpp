@@ -17,6 +17,7 @@ static constexpr std::pair<StringRef, StringRef> kSections[] = {
     {"dtypes", "Storage types"},
     {"fusion", "Fusions"},
     {"entries", "Entries"},
+    {"attention", "Attention: softmax"},
     {"variants", "Linears: kernel variants"},
     {"layout", "Weight layouts"},
     {"memory", "Memory plan"}};

@@ -4,6 +4,7 @@
 
 #include "Manifest.h"
 #include "OutputFile.h"
+#include "PhiFile.h"
 #include "fdpp/Engine/ObjectCache.h"
 #include "fdpp/Engine/WeightEvaluator.h"
 
@@ -193,10 +194,16 @@ llvm::Error EngineWriter::copyCompanions() {
     if (!buffer)
       return fileError(modelPath(name), "read the file",
                        buffer.getError().value());
+    if (name == "phi.json")
+      if (llvm::Error error =
+              checkPhi((*buffer)->getBuffer(), modelPath(name), info))
+        return error;
     if (llvm::Error error = folder.write(name, (*buffer)->getBuffer()))
       return error;
   }
-  return llvm::Error::success();
+  if (!info.readsPhi || llvm::is_contained(request.companions, "phi.json"))
+    return llvm::Error::success();
+  return folder.write("phi.json", writeZeroPhi(info));
 }
 
 llvm::Error EngineWriter::writeReports(ArrayRef<Decision> decisions) {

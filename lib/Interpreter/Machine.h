@@ -85,6 +85,7 @@ void addMemRefHandlers(HandlerMap &map);
 void addControlHandlers(HandlerMap &map);
 void addModelHandlers(HandlerMap &map);
 void addAttentionHandlers(HandlerMap &map);
+void addAsyncAttentionHandlers(HandlerMap &map);
 void addMaskedAttentionHandlers(HandlerMap &map);
 void addFusedHandlers(HandlerMap &map);
 void addONNXHandlers(HandlerMap &map);
@@ -224,6 +225,8 @@ struct AttentionRow {
   double scale = 1, softcap = 0;
   /// Row of key j, of value j: `width` elements.
   std::vector<const double *> keys, values;
+  /// Of each key, after scale and softcap.
+  std::vector<double> logits(const double *q, int64_t width) const;
   void run(const double *q, int64_t width, double *out) const;
 };
 

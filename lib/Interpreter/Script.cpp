@@ -22,6 +22,7 @@ Script mlir::fdpp::makeScript(uint64_t seed, int64_t vocab, unsigned sequences,
   Dice dice(seed);
   Script script;
   script.seed = seed;
+  script.randomPhi = true;
   for (unsigned s = 0; s < sequences; ++s) {
     // The first one is long, so that every script crosses pages.
     int64_t length = s == 0 ? longest : 1 + dice.below(longest);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //===- StepDriver.cpp - Scripts on steps over a paged cache ---------------===//
+#include "Dice.h"
 #include "Drivers.h"
 
 #include "fdpp/Dialect/FDPP/IR/FDPP.h"
@@ -78,6 +79,7 @@ public:
 
 private:
   llvm::Error prepareCache();
+  Array phiOf(ArrayRef<int64_t> shape);
   llvm::Error step(ArrayRef<Chunk> planned);
   llvm::Error runEntries(int64_t tokens, int64_t sequences);
   llvm::Error runOnce(func::FuncOp entry, int64_t tokens);
@@ -236,6 +238,19 @@ llvm::Error StepDriver::runOnce(func::FuncOp entry, int64_t tokens) {
   return llvm::Error::success();
 }
 
+/// The same in every step and entry.
+Array StepDriver::phiOf(ArrayRef<int64_t> shape) {
+  std::vector<double> values = script.phi;
+  values.resize(shape[0] * shape[1], std::nan(""));
+  Dice dice(script.seed);
+  if (script.phi.empty() && script.randomPhi)
+    for (double &value : values)
+      value = dice.oneIn(4) ? std::nan("")
+                            : (dice.oneIn(3) ? 100.0 : 5.0) *
+                                  (double(dice.below(2001)) / 1000 - 1);
+  return Array::of(shape, std::move(values));
+}
+
 Expected<Datum> StepDriver::argument(func::FuncOp entry, unsigned i,
                                      ArrayRef<int64_t> wanted) {
   StringRef role = roleOf(entry, i);
@@ -251,6 +266,8 @@ Expected<Datum> StepDriver::argument(func::FuncOp entry, unsigned i,
     auto bytes = entry->getAttrOfType<IntegerAttr>("fdpp.arena");
     return Array::filled({bytes ? bytes.getInt() : 0}, kPoison);
   }
+  if (role == "phi")
+    return phiOf(cast<ShapedType>(type).getShape());
   if (role == "decode_seqs") {
     if (!isa<ShapedType>(type))
       return Datum(decodeSeqs);

@@ -37,7 +37,8 @@ static constexpr PhaseInfo kPhases[] = {
      "a weight or a layer_constant"},
     {Phase::Fused, "fused", "fused linears, storage types, entries",
      "@prefill, @decode and @mixed in destination style: fused_linear, "
-     "prefill_attention, decode_attention and what no linear took over"},
+     "prefill_attention, decode_attention or the pair of the asynchronous "
+     "softmax, and what no linear took over"},
     {Phase::Planned, "planned", "buffers, kernel variants, packed weights",
      "what phase 'fused' holds, on memrefs in one arena; every linear with a "
      "variant, in a dispatch; no tensor, allocation or copy"},
@@ -138,6 +139,9 @@ static void addFusedPasses(const PhaseOptions &options, OpPassManager &passes) {
   passes.addPass(createFDPPFuseEpilogues());
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createFDPPSpecialiseEntries({options.decodeTokens}));
+  FDPPUseAsyncSoftmaxOptions async;
+  async.softmax = options.asyncSoftmax;
+  passes.addPass(createFDPPUseAsyncSoftmax(async));
   passes.addPass(createFDPPToDestinationStyle());
   passes.addPass(createCanonicalizerPass());
 }
@@ -226,11 +230,15 @@ struct PipelineOptions : public PassPipelineOptions<PipelineOptions> {
                              llvm::cl::desc("The target's CPU, for the table")};
   Option<std::string> kernels{
       *this, "kernels", llvm::cl::desc("The target's kernels, for the table")};
+  Option<std::string> asyncSoftmax{
+      *this, "async-softmax",
+      llvm::cl::desc("Asynchronous softmax in decode attention: auto, on, off"),
+      llvm::cl::init(defaults.asyncSoftmax)};
 
   PhaseOptions get() const {
-    return {dtype,          maxContext, pageTokens, maxTokens, maxSequences,
-            decodeTokens,   tileTokens, tuning,     device,    kernels,
-            /*features=*/""};
+    return {dtype,           maxContext,  pageTokens, maxTokens, maxSequences,
+            decodeTokens,    tileTokens,  tuning,     device,    kernels,
+            /*features=*/"", asyncSoftmax};
   }
 };
 } // namespace

@@ -38,7 +38,8 @@ bool isOnnx(Operation *op) {
 }
 
 bool isFusedOnly(Operation *op) {
-  return isa<FusedLinearOp, PrefillAttentionOp, DecodeAttentionOp>(op);
+  return isa<FusedLinearOp, PrefillAttentionOp, DecodeAttentionOp,
+             AsyncSoftmaxDecodeAttentionOp, RecomputeRowsOp>(op);
 }
 
 bool hasTensors(Operation *op) {
@@ -84,7 +85,8 @@ bool lacksDestinations(Operation *op) {
   return TypeSwitch<Operation *, bool>(op)
       .Case<TokenSlotsOp, RopeTableOp, EmbedOp, RMSNormOp, LayerNormOp, RopeOp,
             GluOp, AddOp, ActivationOp, ScaleOp, SoftcapOp, SelectRowsOp,
-            PrefillAttentionOp, DecodeAttentionOp>(
+            PrefillAttentionOp, DecodeAttentionOp,
+            AsyncSoftmaxDecodeAttentionOp, RecomputeRowsOp>(
           [](auto compute) { return compute.getOuts().empty(); })
       .Default([](Operation *) { return false; });
 }

@@ -9,7 +9,7 @@
 
 // The error stands at the operation's place in the graph.
 // LINEAR: error: loc("/model/layers.0/q_proj/MatMul"): 'fdpp.linear' has no place in phase 'fused'; --fdpp-fuse-epilogues should have removed it
-// LINEAR: note: {{.*}}phase 'fused' holds @prefill, @decode and @mixed in destination style: fused_linear, prefill_attention, decode_attention and what no linear took over
+// LINEAR: note: {{.*}}phase 'fused' holds @prefill, @decode and @mixed in destination style: fused_linear, prefill_attention, decode_attention or the pair of the asynchronous softmax, and what no linear took over
 // ADD: error: 'fdpp.add' has no place in phase 'fused'; --fdpp-to-destination-style should have removed it
 // TENSOR: error: 'fdpp.add' has no place in phase 'planned'; --fdpp-bufferize should have removed it
 // CONSTANT: error: 'arith.constant' has no place in phase 'rolled'; --fdpp-name-weights should have removed it

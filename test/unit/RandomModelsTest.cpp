@@ -49,6 +49,8 @@ protected:
     auto outcome = checkEachPass(manager, options);
     ::fdpp::PhaseOptions phaseOptions;
     phaseOptions.dtype = dtype.str();
+    // The script's phi are good, wrong and NaN.
+    phaseOptions.asyncSoftmax = seed % 2 ? "on" : "auto";
     for (auto phase : {::fdpp::Phase::Rolled, ::fdpp::Phase::Fused,
                        ::fdpp::Phase::Planned, ::fdpp::Phase::Emittable})
       ::fdpp::addPassesTo(phase, phaseOptions, manager);

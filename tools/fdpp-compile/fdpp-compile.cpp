@@ -126,6 +126,11 @@ void addOptions(CLI::App &app, CompileOptions &options, Words &words) {
   app.add_option("--tuning", options.tuning,
                  "table of fdpp-tune: a file, a shipped one's name or none "
                  "(default: the shipped one of this CPU, for --arch=native)");
+  app.add_option("--async-softmax", options.phases.asyncSoftmax,
+                 "subtract a number fixed ahead (phi.json) in decode "
+                 "attention: auto (where it pays), on or off")
+      ->check(CLI::IsMember({"auto", "on", "off"}))
+      ->capture_default_str();
   app.add_option("--synthetic-weights", options.syntheticSeed,
                  "replace weights (of more than 1 KiB) by random ones of "
                  "this seed");

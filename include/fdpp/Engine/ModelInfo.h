@@ -39,6 +39,7 @@ struct ModelInfo {
   int64_t stepWeightBytes = 0, stepTokenBytes = 0;
   /// Element type that most of the weights' bytes have.
   Type weightType;
+  bool readsPhi = false; // an entry has an asynchronous softmax
 };
 
 /// The positions that the model was trained for, as the metadata of the graph

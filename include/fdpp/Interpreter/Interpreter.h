@@ -35,8 +35,21 @@ struct ComputedValue {
   int64_t call;              ///< Of Interpreter::call, from 0: the step.
 };
 
+/// When a row of an asynchronous softmax counts as valid: as docs/numerics.md
+/// states it, or with a mistake that tests must see.
+enum class AsyncRule : uint8_t {
+  Stated,
+  FixedThreshold, ///< One least denominator for every format.
+  UnroundedSum,   ///< Denominators of terms that were not rounded.
+  NoNumerators    ///< Numerators may be infinite.
+};
+
 struct InterpreterOptions {
   RoundingMode rounding = RoundingMode::Exact;
+  AsyncRule asyncRule = AsyncRule::Stated;
+  /// Called with layer and query head of each row that fdpp.recompute_rows
+  /// replaces.
+  std::function<void(int64_t, int64_t)> onRecompute;
   /// Called with the float tensors that depend on the function's arguments and
   /// whose location names a node, in the order of the computation.
   std::function<void(const ComputedValue &)> onValue;

@@ -32,6 +32,11 @@ struct Script {
   /// A graph runs all sequences as one batch, with holes that its attention
   /// mask hides; otherwise each sequence is a batch of its own.
   bool holes = false;
+  /// phi of each layer and query head, row-major, for steps that take it.
+  /// Empty: NaN, or with `randomPhi` drawn from the seed: good ones, wrong ones
+  /// and NaN.
+  std::vector<double> phi;
+  bool randomPhi = false;
 };
 
 /// A script with this many sequences of 1 to `longest` random tokens below

@@ -63,6 +63,8 @@ struct PhaseOptions {
   std::string device;   // the target's CPU, empty if not known
   std::string kernels;  // its kernel level
   std::string features; // its CPU features, separated by commas
+  // As the option of --fdpp-use-async-softmax: auto, on or off.
+  std::string asyncSoftmax = "auto";
 };
 
 /// Adds the passes that lead from the phase before `phase` to it, and the check

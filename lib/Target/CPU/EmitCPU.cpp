@@ -214,6 +214,8 @@ private:
        << "  }\n";
     if (!taps.empty())
       taps.printNames(os);
+    if (info.readsPhi)
+      os << "  static constexpr bool reads_phi = true;\n";
   }
 
   /// A string of words with commas, as literals that fit their lines.

@@ -34,7 +34,7 @@ static bool addsToDestination(FusedLinearOp op) {
 
 static bool readsAttention(FusedLinearOp op) {
   return llvm::any_of(op.getInput().getUsers(), [](Operation *user) {
-    return isa<PrefillAttentionOp, DecodeAttentionOp>(user);
+    return isa<PrefillAttentionOp, DecodeAttentionOp, RecomputeRowsOp>(user);
   });
 }
 
@@ -49,9 +49,10 @@ static bool hasGate(FusedLinearOp op) {
 static StringRef headingOf(Operation *op) {
   if (auto dispatch = dyn_cast<DispatchOp>(op))
     return headingOf(&dispatch.getVariants()[0].front().front());
-  if (isa<PrefillAttentionOp>(op) && !isa<DecodeAttentionOp>(op->getPrevNode()))
+  if (isa<PrefillAttentionOp>(op) &&
+      !isa<DecodeAttentionOp, RecomputeRowsOp>(op->getPrevNode()))
     return "Attention.";
-  if (isa<DecodeAttentionOp>(op))
+  if (isa<DecodeAttentionOp, AsyncSoftmaxDecodeAttentionOp>(op))
     return "Attention.";
   if (isa<SelectRowsOp>(op))
     return "Logits of the wanted rows.";

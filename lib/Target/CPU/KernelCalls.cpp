@@ -163,20 +163,46 @@ template <typename OpTy> static std::string attentionOptions(OpTy op) {
   return options + "}";
 }
 
+/// What all attentions begin with; `types` are template arguments behind the
+/// number of query heads.
 template <typename OpTy>
-static Call attentionCall(OpTy op, StringRef kernel, bool scratch) {
+static Call attentionHead(OpTy op, StringRef kernel, StringRef types = "") {
   int64_t headDim = bufferType(op.getCache()).getDimSize(5);
   int64_t heads = bufferType(op.getQ()).getDimSize(1) / headDim;
   std::string batch = "step.batch";
   if (op.getFirstSeq())
     batch +=
         ".range(" + text(op.getFirstSeq()) + ", " + text(op.getEndSeq()) + ")";
-  Call call{kernel.str() + "<" + std::to_string(heads) + ">",
-            {"team", batch, text(op.getLayer()), text(op.getQ()), "step.cache",
-             attentionOptions(op)}};
+  return {kernel.str() + "<" + std::to_string(heads) + types.str() + ">",
+          {"team", batch, text(op.getLayer()), text(op.getQ()), "step.cache",
+           attentionOptions(op)}};
+}
+
+template <typename OpTy>
+static Call attentionCall(OpTy op, StringRef kernel, bool scratch) {
+  Call call = attentionHead(op, kernel);
   if (scratch)
     call.arguments.push_back("step.scratch");
   call.arguments.push_back(text(op.getOuts()[0]));
+  return call;
+}
+
+static Call asyncCall(AsyncSoftmaxDecodeAttentionOp op) {
+  Call call = attentionHead(op, "async_softmax_decode_attention",
+                            (", " + elementType(op.getPType())).str());
+  llvm::append_range(call.arguments,
+                     ArrayRef<std::string>{text(op.getPhi()), "step.scratch",
+                                           text(op.getOuts()[0]),
+                                           text(op.getOuts()[1])});
+  return call;
+}
+
+static Call recomputeCall(RecomputeRowsOp op) {
+  Call call = attentionHead(op, "recompute_rows");
+  llvm::append_range(
+      call.arguments,
+      ArrayRef<std::string>{text(op.getInvalid()), "step.recomputed_rows",
+                            "step.scratch", text(op.getOuts()[0])});
   return call;
 }
 
@@ -222,6 +248,10 @@ auto ::fdpp::kernelCall(Operation *op) -> std::optional<Call> {
       .Case([](DecodeAttentionOp o) -> Result {
         return attentionCall(o, "decode_attention", /*scratch=*/true);
       })
+      .Case([](AsyncSoftmaxDecodeAttentionOp o) -> Result {
+        return asyncCall(o);
+      })
+      .Case([](RecomputeRowsOp o) -> Result { return recomputeCall(o); })
       .Default([](Operation *) -> Result { return std::nullopt; });
 }
 

@@ -31,7 +31,8 @@ static FusedLinearOp linearOf(Operation *op) {
 
 static Value layerOfAttention(Operation *op) {
   return TypeSwitch<Operation *, Value>(op)
-      .Case<PrefillAttentionOp, DecodeAttentionOp, KVAppendOp>(
+      .Case<PrefillAttentionOp, DecodeAttentionOp,
+            AsyncSoftmaxDecodeAttentionOp, RecomputeRowsOp, KVAppendOp>(
           [](auto typed) -> Value { return typed.getLayer(); })
       .Default([](Operation *) { return Value(); });
 }
@@ -52,7 +53,7 @@ static std::string nextLayer(Block::iterator at, Block &block) {
 
 /// The result of a kernel that is no linear: what it stores in one buffer.
 static Value storedBy(Operation *op) {
-  if (isa<PrefillAttentionOp, DecodeAttentionOp>(op)) {
+  if (isa<PrefillAttentionOp, DecodeAttentionOp, RecomputeRowsOp>(op)) {
     // The attention of decoding sequences leaves the others' rows to the next.
     Value out = op->getOperands().back();
     Operation *next = op->getNextNode();

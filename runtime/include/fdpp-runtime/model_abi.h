@@ -145,6 +145,9 @@ struct fdpp_step {
   char message[200];         /* [host, out] one line when status is not 0 */
   fdpp_tap_fn tap;           /* [host] or null; for models with tap_names */
   void *tap_ctx;             /* [host] given to `tap` */
+  const float *phi; /* [device] layers x query_heads, in the place of create's;
+                       null: create's. What they hold may change between steps:
+                       a head becomes exact by NaN */
 };
 
 struct fdpp_model;
@@ -161,7 +164,8 @@ struct fdpp_model_table {
   /* Bytes of workspace for `threads` threads (CPU) within the limits. */
   uint64_t (*workspace_size)(int32_t threads);
   /* `weights[i]` is the base of entry i; they and `phi` outlive the model.
-   * `phi` is f32 layers x query_heads or null. Returns null when out of
+   * `phi` is f32 layers x query_heads, NaN for heads whose softmax is always
+   * exact, or null: all are. Returns null when out of
    * memory. */
   struct fdpp_model *(*create)(int32_t device, const void *const *weights,
                                const float *phi);
@@ -171,6 +175,8 @@ struct fdpp_model_table {
   /* The names of the values that a step shows to its `tap`, null behind the
    * last. Null unless built with --taps: such a model ignores `tap`. */
   const char *const *tap_names;
+  /* Not 0: decode attention has an asynchronous softmax, relative to phi. */
+  int32_t reads_phi;
 };
 
 /* Returns the table, or null when `abi_version` is not the one built for. */

@@ -23,18 +23,53 @@ struct AttentionOptions {
   float softcap = 0; // c * tanh(logit / c); 0: none
 };
 
-/// The exact policy: a running maximum per row and a rescale of what was summed
-/// under an older one (Milakov and Gimelshein, 2018). A policy says which
-/// reference each row subtracts from its logits.
+inline constexpr float minus_infinity = -__builtin_inff();
+
+/// A policy says what each row subtracts from its logits. The exact one: a
+/// running maximum, and a rescale of what was summed under an older one
+/// (Milakov and Gimelshein, 2018).
 struct ExactSoftmax {
-  /// True if the reference moves with the logits seen.
-  static constexpr bool rescales = true;
+  static constexpr bool async = false;
 };
 
-inline constexpr float minus_infinity = -__builtin_inff();
+/// The asynchronous policy (FlashDecoding++, arXiv 2311.01282): a number phi
+/// that is fixed ahead, so that parts of a row are plain sums. Rows without
+/// one (NaN) are exact. Weights are rounded to P; docs/numerics.md has the rule
+/// of valid rows and its proof.
+template <class P = float> struct AsyncSoftmax {
+  static constexpr bool async = true;
+  static constexpr float least_sum = std::is_same_v<P, f16> ? 1.0f : 0x1p-84f;
+
+  FDPP_INLINE static f32x16 round(f32x16 weight) { return round_to<P>(weight); }
+  /// What the denominator adds up of a weight.
+  FDPP_INLINE static f32x16 summed(f32x16, f32x16 rounded) { return rounded; }
+  /// `finite`: all numerators are. False for a NaN denominator.
+  FDPP_INLINE static bool valid(float denominator, bool finite) {
+    return denominator >= least_sum && denominator < -minus_infinity && finite;
+  }
+};
 
 /// e^x of one number, as the vectors compute it.
 FDPP_INLINE float exp_one(float x) { return exp(splat(x)).x; }
+
+/// Writes numerators(d, count) / denominator; zero without a denominator.
+/// False where the row counts on a phi and is not valid.
+template <class Softmax, int HeadDim, class Numerators, class Y>
+FDPP_INLINE bool finish_row(bool fixed, float denominator,
+                            Numerators numerators, Y *to) {
+  float scale = denominator == 0.0f ? 0.0f : 1.0f / denominator;
+  f32x16 check = splat(0.0f); // becomes NaN with a numerator that is not finite
+  for_each_chunk<HeadDim>([&](int d, int count) FDPP_INLINE_LAMBDA {
+    f32x16 numerator = numerators(d, count);
+    if constexpr (Softmax::async)
+      check = fma(numerator, splat(0.0f), check);
+    store(to + d, numerator * scale, count);
+  });
+  if constexpr (Softmax::async)
+    if (fixed)
+      return Softmax::valid(denominator, reduce_add(check) == 0.0f);
+  return true;
+}
 
 template <class E, int HeadDim, int PageTokens, class Softmax>
 class AttentionBlock {
@@ -52,11 +87,13 @@ public:
 
   /// Adds a row that sees the slots [first, last).
   template <class Q>
-  FDPP_INLINE void add_row(const Q *query, int first, int last) {
+  FDPP_INLINE void add_row(const Q *query, int first, int last,
+                           float phi = __builtin_nanf("")) {
     int r = rows++;
     first_slot[r] = first;
     last_slot[r] = last;
-    maximum[r] = minus_infinity;
+    fixed[r] = Softmax::async && phi == phi;
+    maximum[r] = fixed[r] ? phi : minus_infinity;
     sum[r] = 0.0f;
     for (int d = 0; d < padded_dims; ++d)
       output[r][d] = 0.0f;
@@ -92,19 +129,24 @@ public:
     }
   }
 
-  /// The finished row; zero if it saw no key.
-  template <class Y> FDPP_INLINE void write_row(int r, Y *to) const {
-    float scale = sum[r] == 0.0f ? 0.0f : 1.0f / sum[r];
-    for_each_chunk<head_dim>([&](int d, int count) FDPP_INLINE_LAMBDA {
-      store(to + d, load(&output[r][d]) * scale, count);
-    });
+  /// The finished row; zero if it saw no key. False where it is not valid.
+  template <class Y> FDPP_INLINE bool write_row(int r, Y *to) const {
+    return finish_row<Softmax, head_dim>(
+        fixed[r], sum[r],
+        [&](int d, int count)
+            FDPP_INLINE_LAMBDA { return load(&output[r][d], count); },
+        to);
   }
+
+  /// True if the row's weights are relative to its phi, in `maximum`.
+  bool is_fixed(int r) const { return fixed[r]; }
 
 private:
   static constexpr int query_steps = activation_steps<E>(dims);
   static constexpr int query_stride = padded_dims / Activation<E>::k_step;
 
   int first_slot[max_rows], last_slot[max_rows];
+  bool fixed[max_rows];
   float rescale[max_rows];
   alignas(64) activation_t<E> queries[max_rows][query_stride];
   alignas(64) float scores[max_rows][page_tokens];
@@ -175,6 +217,9 @@ private:
   template <class Mask>
   FDPP_INLINE void weigh_tokens(int r, const AttentionOptions &options,
                                 Mask mask) {
+    if constexpr (Softmax::async)
+      if (fixed[r])
+        return weigh_fixed(r, options, mask);
     f32x16 most = splat(minus_infinity);
     for (int t = 0; t < page_tokens; t += lanes) {
       f32x16 x = load(&scores[r][t]) * options.scale;
@@ -196,6 +241,25 @@ private:
       store(&scores[r][t], p);
     }
     sum[r] = sum[r] * rescale[r] + reduce_add(total);
+  }
+
+  /// The same relative to phi: one pass, and nothing to rescale. A token that
+  /// the row does not see has the weight 0, whatever its logit.
+  template <class Mask>
+  FDPP_INLINE void weigh_fixed(int r, const AttentionOptions &options,
+                               Mask mask) {
+    const float phi = maximum[r];
+    f32x16 total = splat(0.0f);
+    for (int t = 0; t < page_tokens; t += lanes) {
+      f32x16 x = load(&scores[r][t]) * options.scale;
+      if (options.softcap != 0.0f)
+        x = options.softcap * tanh(x / options.softcap);
+      f32x16 exact = mask(exp_shifted(x - phi), 0.0f, t);
+      f32x16 p = Softmax::round(exact);
+      total += Softmax::summed(exact, p);
+      store(&scores[r][t], p);
+    }
+    sum[r] += reduce_add(total);
   }
 
   /// output[r + m] = output * rescale + scores . V over the page's first

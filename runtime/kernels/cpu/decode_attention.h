@@ -4,8 +4,9 @@
 // head) is cut into pieces of whole pages, and the pieces are shared out; all
 // query heads of the KV head go together. Pieces leave (numerators,
 // denominator, maximum), which are combined exactly by their log-sum-exp
-// (Flash-Decoding). The cut depends on the sequence alone, so a result depends
-// neither on the team nor on the other sequences.
+// (Flash-Decoding), or where all of a row's weights are relative to one phi
+// (FlashDecoding++) just added. The cut depends on the sequence alone, so a
+// result depends neither on the team nor on the other sequences.
 #ifndef FDPP_KERNELS_CPU_DECODE_ATTENTION_H
 #define FDPP_KERNELS_CPU_DECODE_ATTENTION_H
 
@@ -60,12 +61,9 @@ FDPP_INLINE void write_partial(const Block &block, int r, float *to) {
   to[Block::dims + 1] = block.maximum[r];
 }
 
-/// One row of the result from its partial results, in the order of the pieces.
-template <int HeadDim, class Y>
-FDPP_NOINLINE void combine_row(const float *partial, int stride, int pieces,
-                               Y *out) {
-  constexpr int dims = cache_dims(HeadDim);
-  float weights[max_attention_splits];
+/// The weight of each piece, by their log-sum-exp. Returns the denominator.
+FDPP_INLINE float weigh_pieces(const float *partial, int stride, int dims,
+                               int pieces, float *weights) {
   float maximum = minus_infinity, sum = 0.0f;
   for (int i = 0; i < pieces; ++i) {
     float m = partial[i * stride + dims + 1];
@@ -79,91 +77,226 @@ FDPP_NOINLINE void combine_row(const float *partial, int stride, int pieces,
                      : exp_one(partial[i * stride + dims + 1] - maximum);
     sum += weights[i] * denominator;
   }
-  float scale = sum == 0.0f ? 0.0f : 1.0f / sum;
-  for_each_chunk<HeadDim>([&](int d, int count) FDPP_INLINE_LAMBDA {
+  return sum;
+}
+
+/// One row of the result from its partial results, in the order of the pieces.
+/// `fixed`: they are relative to one phi. False where the row is not valid.
+template <class Softmax, int HeadDim, class Y>
+FDPP_NOINLINE bool combine_row(const float *partial, int stride, int pieces,
+                               bool fixed, Y *out) {
+  constexpr int dims = cache_dims(HeadDim);
+  float weights[max_attention_splits];
+  if (Softmax::async && fixed) {
+    float sum = 0.0f;
+    for (int i = 0; i < pieces; ++i)
+      sum += partial[i * stride + dims];
+    auto plain_sum = [&](int d, int count) FDPP_INLINE_LAMBDA {
+      f32x16 total = splat(0.0f);
+      for (int i = 0; i < pieces; ++i)
+        total += load(partial + i * stride + d, count);
+      return total;
+    };
+    return finish_row<Softmax, HeadDim>(fixed, sum, plain_sum, out);
+  }
+  float sum = weigh_pieces(partial, stride, dims, pieces, weights);
+  auto weighted_sum = [&](int d, int count) FDPP_INLINE_LAMBDA {
     f32x16 total = splat(0.0f);
     for (int i = 0; i < pieces; ++i)
       total =
           fma(load(partial + i * stride + d, count), splat(weights[i]), total);
-    store(out + d, total * scale, count);
-  });
+    return total;
+  };
+  return finish_row<Softmax, HeadDim>(false, sum, weighted_sum, out);
 }
 
-/// One piece: rows of sequence s and KV head `head` over a range of slots.
-/// `write(row, block, r)` takes each finished row.
-template <int QueryHeads, class CacheType, class Block, class Q, class Write>
-FDPP_INLINE void attend_piece(Block &block, const Batch &batch, int s,
-                              int layer, int head, Range slots, const Q *query,
-                              const CacheType &cache,
-                              const AttentionOptions &options, Write write) {
-  constexpr int kv_heads = CacheType::kv_heads;
-  int rows = batch.tokens_of(s) * (QueryHeads / kv_heads);
-  for (int first = 0; first < rows; first += Block::max_rows) {
-    int last = first + Block::max_rows < rows ? first + Block::max_rows : rows;
-    add_rows<QueryHeads>(block, batch, s, head, {first, last}, query, options,
-                         kv_heads);
-    block.attend(cache, batch, s, layer, head, slots.begin, slots.end, options);
-    for (int r = 0; r < block.rows; ++r)
-      write(first + r, r);
+/// A decode attention: what it reads, and which rows it computes how. Row i of
+/// a sequence's KV head is query head i % group of its token i / group.
+template <int QueryHeads, class CacheType, class Q, class Y, class Softmax>
+class DecodeAttention {
+public:
+  const Batch &batch;
+  int layer;
+  const Q *query;
+  const CacheType &cache;
+  const AttentionOptions &options;
+  void *scratch;
+  Y *out;
+  /// Of the layer's query heads; null: all rows are exact.
+  const float *phi = nullptr;
+  /// [T][QueryHeads], out: 1 where a row is not valid, else 0. Null: all are.
+  int32_t *invalid = nullptr;
+  /// [T][QueryHeads]: only rows that are not 0 there. Null: all.
+  const int32_t *only = nullptr;
+
+  void run(Team &team) const {
+    int most = 0;
+    for (int s = 0; s < batch.sequences; ++s)
+      most = batch.tokens_of(s) > most ? batch.tokens_of(s) : most;
+    AttentionPartials partials{static_cast<float *>(scratch), most * QueryHeads,
+                               attention_partial_floats(Block::dims)};
+    bool combine = attend(team, partials, most);
+    team.barrier();
+    if (!combine)
+      return;
+    Range mine = team.share(batch.sequences * most * QueryHeads);
+    for (int i = mine.begin; i < mine.end; ++i)
+      combine_one(partials, i / (most * QueryHeads), i % (most * QueryHeads),
+                  most * group);
+    team.barrier();
   }
-}
+
+private:
+  using Block = BlockFor<CacheType, Softmax>;
+  static constexpr int kv_heads = CacheType::kv_heads;
+  static constexpr int head_dim = CacheType::head_dim;
+  static constexpr int group = QueryHeads / kv_heads;
+
+  int query_head(int head, int row) const { return head * group + row % group; }
+  int64_t place(int s, int head, int row) const {
+    int64_t t = batch.seq_offsets[s] + row / group;
+    return t * QueryHeads + query_head(head, row);
+  }
+  bool wanted(int64_t place) const { return !only || only[place] != 0; }
+  float phi_of(int query_head) const {
+    return phi ? phi[query_head] : __builtin_nanf("");
+  }
+  Range slots_of(int s, int row) const {
+    return visible_slots(batch, s, batch.seq_offsets[s] + row / group, options);
+  }
+  AttentionSplit split(int s) const {
+    return split_sequence(batch, s, CacheType::page_tokens, options);
+  }
+
+  /// A row that sees no key is zero and valid.
+  void note(int s, int row, int64_t place, bool valid) const {
+    if (invalid)
+      invalid[place] = !valid && !slots_of(s, row).empty();
+  }
+
+  /// The pieces that this thread draws. True if any sequence has several.
+  bool attend(Team &team, const AttentionPartials &partials, int most) const {
+    Block block;
+    bool several = false;
+    int piece = team.take(), before = 0;
+    for (int s = 0; s < batch.sequences; ++s) {
+      AttentionSplit cut = split(s);
+      several |= cut.pieces > 1;
+      for (; piece < before + cut.pieces * kv_heads; piece = team.take()) {
+        int head = (piece - before) / cut.pieces;
+        int part = (piece - before) % cut.pieces;
+        int begin = cut.begin + part * cut.step;
+        int end = begin + cut.step < cut.end ? begin + cut.step : cut.end;
+        attend_piece(block, s, head, {begin, end}, [&](int row, int r) {
+          int64_t at = place(s, head, row);
+          if (cut.pieces == 1)
+            note(s, row, at, block.write_row(r, out + at * head_dim));
+          else
+            write_partial(block, r,
+                          partials.at(s, head * most * group + row, part));
+        });
+      }
+      before += cut.pieces * kv_heads;
+    }
+    return several;
+  }
+
+  /// Rows of sequence s and KV head `head` over a range of slots.
+  /// `write(row, r)` takes each finished row r of the block.
+  template <class Write>
+  FDPP_INLINE void attend_piece(Block &block, int s, int head, Range slots,
+                                Write write) const {
+    int rows = batch.tokens_of(s) * group, row = 0;
+    int which[Block::max_rows];
+    while (row < rows) {
+      block.rows = 0;
+      for (; row < rows && block.rows < Block::max_rows; ++row) {
+        int64_t at = place(s, head, row);
+        if (!wanted(at))
+          continue;
+        which[block.rows] = row;
+        Range seen = slots_of(s, row);
+        block.add_row(query + at * head_dim, seen.begin, seen.end,
+                      phi_of(query_head(head, row)));
+      }
+      if (block.rows == 0)
+        return;
+      block.attend(cache, batch, s, layer, head, slots.begin, slots.end,
+                   options);
+      for (int r = 0; r < block.rows; ++r)
+        write(which[r], r);
+    }
+  }
+
+  /// `within`: rows that one KV head has room for.
+  void combine_one(const AttentionPartials &partials, int s, int row,
+                   int within) const {
+    AttentionSplit cut = split(s);
+    int head = row / within, i = row % within;
+    if (cut.pieces <= 1 || i >= batch.tokens_of(s) * group)
+      return;
+    int64_t at = place(s, head, i);
+    if (!wanted(at))
+      return;
+    float reference = phi_of(query_head(head, i));
+    note(s, i, at,
+         combine_row<Softmax, head_dim>(partials.at(s, row, 0), partials.stride,
+                                        cut.pieces, reference == reference,
+                                        out + at * head_dim));
+  }
+};
 
 /// out[T][QueryHeads * head_dim] = softmax(q k^T) v, causal inside the step.
 /// `scratch` is decode_attention_scratch_bytes(...), 64-aligned.
-template <int QueryHeads, class CacheType, class Q, class Y,
-          class Softmax = ExactSoftmax>
+template <int QueryHeads, class CacheType, class Q, class Y>
 void decode_attention(Team &team, const Batch &batch, int layer, const Q *query,
                       const CacheType &cache, const AttentionOptions &options,
                       void *scratch, Y *out) {
-  using Block = BlockFor<CacheType, Softmax>;
-  constexpr int kv_heads = CacheType::kv_heads, head_dim = CacheType::head_dim;
-  constexpr int group = QueryHeads / kv_heads;
-  int most = 0;
-  for (int s = 0; s < batch.sequences; ++s)
-    most = batch.tokens_of(s) > most ? batch.tokens_of(s) : most;
-  AttentionPartials partials{static_cast<float *>(scratch), most * QueryHeads,
-                             attention_partial_floats(Block::dims)};
-  auto output_row = [&](int s, int head, int row) {
-    int64_t t = batch.seq_offsets[s] + row / group;
-    return out + (t * QueryHeads + head * group + row % group) * head_dim;
-  };
-  Block block;
-  bool combine = false;
-  int piece = team.take(), before = 0;
-  for (int s = 0; s < batch.sequences; ++s) {
-    AttentionSplit split =
-        split_sequence(batch, s, CacheType::page_tokens, options);
-    combine |= split.pieces > 1;
-    for (; piece < before + split.pieces * kv_heads; piece = team.take()) {
-      int head = (piece - before) / split.pieces;
-      int part = (piece - before) % split.pieces;
-      int begin = split.begin + part * split.step;
-      int end = begin + split.step < split.end ? begin + split.step : split.end;
-      attend_piece<QueryHeads>(
-          block, batch, s, layer, head, {begin, end}, query, cache, options,
-          [&](int row, int r) {
-            if (split.pieces == 1)
-              block.write_row(r, output_row(s, head, row));
-            else
-              write_partial(block, r,
-                            partials.at(s, head * most * group + row, part));
-          });
-    }
-    before += split.pieces * kv_heads;
-  }
-  team.barrier();
-  if (!combine)
-    return;
-  Range mine = team.share(batch.sequences * most * QueryHeads);
-  for (int i = mine.begin; i < mine.end; ++i) {
-    int s = i / (most * QueryHeads), row = i % (most * QueryHeads);
-    int head = row / (most * group), within = row % (most * group);
-    AttentionSplit split =
-        split_sequence(batch, s, CacheType::page_tokens, options);
-    if (split.pieces > 1 && within < batch.tokens_of(s) * group)
-      combine_row<head_dim>(partials.at(s, row, 0), partials.stride,
-                            split.pieces, output_row(s, head, within));
-  }
+  DecodeAttention<QueryHeads, CacheType, Q, Y, ExactSoftmax>{
+      batch, layer, query, cache, options, scratch, out}
+      .run(team);
+}
+
+/// The same with weights of format P relative to phi[layer][QueryHeads]; heads
+/// whose phi is NaN, and all where phi is null, are exact. invalid[T]
+/// [QueryHeads] becomes 1 for rows that recompute_rows has to replace, else 0.
+template <int QueryHeads, class P, class Softmax = AsyncSoftmax<P>,
+          class CacheType, class Q, class Y>
+void async_softmax_decode_attention(Team &team, const Batch &batch, int layer,
+                                    const Q *query, const CacheType &cache,
+                                    const AttentionOptions &options,
+                                    const float *phi, void *scratch, Y *out,
+                                    int32_t *invalid) {
+  DecodeAttention<QueryHeads, CacheType, Q, Y, Softmax>{
+      batch,   layer,
+      query,   cache,
+      options, scratch,
+      out,     phi ? phi + int64_t(layer) * QueryHeads : nullptr,
+      invalid}
+      .run(team);
+}
+
+/// Replaces the rows that `invalid` names by exact ones and counts them in
+/// counts[layer][QueryHeads], unless that is null.
+template <int QueryHeads, class CacheType, class Q, class Y>
+void recompute_rows(Team &team, const Batch &batch, int layer, const Q *query,
+                    const CacheType &cache, const AttentionOptions &options,
+                    const int32_t *invalid, uint64_t *counts, void *scratch,
+                    Y *out) {
+  int64_t begin = int64_t(batch.seq_offsets[0]) * QueryHeads;
+  int64_t end = int64_t(batch.seq_offsets[batch.sequences]) * QueryHeads;
+  int32_t any = 0;
+  for (int64_t i = begin; i < end; ++i)
+    any |= invalid[i];
+  if (any && counts && team.index == 0)
+    for (int64_t i = begin; i < end; ++i)
+      counts[int64_t(layer) * QueryHeads + i % QueryHeads] += invalid[i] != 0;
+  if (any)
+    DecodeAttention<QueryHeads, CacheType, Q, Y, ExactSoftmax>{
+        batch,   layer, query,   cache,   options,
+        scratch, out,   nullptr, nullptr, invalid}
+        .run(team);
+  // Nobody may write over `invalid` while another thread still reads it.
   team.barrier();
 }
 

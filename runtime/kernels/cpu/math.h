@@ -45,8 +45,8 @@ FDPP_INLINE f32x16 exp(f32x16 x) {
   return p * power_of_two(half) * power_of_two(e - half);
 }
 
-/// e^x for x <= 0, as weights of a softmax need it: zero where the result would
-/// be subnormal.
+/// e^x for x <= 88.7, as weights of a softmax need it: zero where the result
+/// would be subnormal, infinity from 2^127.5 on.
 FDPP_INLINE f32x16 exp_weight(f32x16 x) {
   constexpr float magic = 0x1.8p23f;
   f32x16 shifted = fma(x, splat(0x1.715476p+0f), splat(magic));
@@ -56,6 +56,13 @@ FDPP_INLINE f32x16 exp_weight(f32x16 x) {
   i32x16 scale = (__builtin_bit_cast(i32x16, shifted) << 23) + 0x3f800000;
   f32x16 result = exp_reduced(r) * __builtin_bit_cast(f32x16, scale);
   return select(x < -87.0f, splat(0.0f), result);
+}
+
+/// e^x for weights that are taken relative to a number fixed ahead: zero below
+/// -87, infinity above 88.38.
+FDPP_INLINE f32x16 exp_shifted(f32x16 x) {
+  // What is larger gives the exponent of infinity; NaN compares false.
+  return exp_weight(select(x > 88.5f, splat(88.5f), x));
 }
 
 /// 1 / (1 + e^-x).

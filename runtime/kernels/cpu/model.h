@@ -14,6 +14,7 @@
 //     static void run(int entry, Team &, const Weights &,
 //                     const Step<KvCache> &);
 //     static constexpr const char *tap_names[];   // only if it has taps
+//     static constexpr bool reads_phi = true;     // only if attention does
 //   };
 //
 // and `fdpp_model_query` as `return query<M>(abi_version);`.
@@ -41,10 +42,12 @@ template <class KvCache> struct Step {
   const int32_t *rows;      // [num_rows]
   Batch batch;
   KvCache cache;
-  float *logits;   // [num_rows][vocabulary]
-  char *workspace; // buffers, placed by the compiler
-  void *scratch;   // of the kernel that runs
-  fdpp_tap_fn tap; // see kernels/cpu/taps.h; may be null
+  float *logits;             // [num_rows][vocabulary]
+  char *workspace;           // buffers, placed by the compiler
+  void *scratch;             // of the kernel that runs
+  const float *phi;          // [layers][query heads], or null
+  uint64_t *recomputed_rows; // [layers][query heads] counters, or null
+  fdpp_tap_fn tap;           // see kernels/cpu/taps.h; may be null
   void *tap_ctx;
 
   /// The buffer that begins `offset` bytes into the workspace.
@@ -64,11 +67,16 @@ template <class... Sizes> constexpr int64_t largest(Sizes... sizes) {
 template <class M>
 concept HasTaps = requires { M::tap_names; };
 
+/// Models with an asynchronous softmax.
+template <class M>
+concept ReadsPhi = requires { M::reads_phi; };
+
 template <class M> class ModelTable {
   using Step = cpu::Step<typename M::KvCache>;
 
   struct Model {
     typename M::Weights weights;
+    const float *phi; // null: every softmax is exact
   };
   struct Call {
     const Model *model;
@@ -87,10 +95,10 @@ template <class M> class ModelTable {
   // malloc, because the C++ library's new brings its exceptions with it: a
   // pool of 72 KB that stays when the engine is closed, and a newer libc.
   static fdpp_model *create(int32_t, const void *const *weights,
-                            const float *) {
+                            const float *phi) {
     void *memory = std::malloc(sizeof(Model));
     if (memory)
-      new (memory) Model{typename M::Weights(weights)};
+      new (memory) Model{typename M::Weights(weights), phi};
     return static_cast<fdpp_model *>(memory);
   }
 
@@ -138,6 +146,13 @@ template <class M> class ModelTable {
                                                   sizeof(fdpp_step::tap_ctx);
   }
 
+  /// The step's own, of a runtime that knows it, else the model's.
+  static const float *phi_of(const Model &model, const fdpp_step *step) {
+    bool known =
+        step->struct_size >= offsetof(fdpp_step, phi) + sizeof(fdpp_step::phi);
+    return known && step->phi ? step->phi : model.phi;
+  }
+
   static constexpr const char *const *tap_names() {
     if constexpr (HasTaps<M>)
       return M::tap_names;
@@ -156,7 +171,8 @@ template <class M> class ModelTable {
                          args->pages, args->max_pages},
                    typename M::KvCache{args->cache, args->num_pages},
                    args->logits, arena, arena + M::arena_bytes,
-                   has_tap(args) ? args->tap : nullptr,
+                   phi_of(*reinterpret_cast<const Model *>(model), args),
+                   args->recomputed_rows, has_tap(args) ? args->tap : nullptr,
                    has_tap(args) ? args->tap_ctx : nullptr},
               new (workspace) TeamState};
     args->executor->parallel(args->executor->self, run_thread, &call);
@@ -177,7 +193,8 @@ public:
       .create = create,
       .step = step,
       .destroy = destroy,
-      .tap_names = tap_names()};
+      .tap_names = tap_names(),
+      .reads_phi = ReadsPhi<M>};
 };
 
 /// The body of `fdpp_model_query`.

@@ -361,3 +361,51 @@ func.func @f(%x: memref<?x8xf32>, %w: memref<8x8xf32>, %b: memref<4xf32>, %y: me
   }) {eps = 1.0e-5 : f64} : (memref<?x8xf32>, memref<8x8xf32>, memref<4xf32>, memref<?x8xf32>) -> ()
   return
 }
+
+// -----
+
+func.func @f(%q: tensor<?x8xf32>, %c: tensor<3x?x2x1x16x4xf32>, %l: index, %o: tensor<?xi32>, %p: tensor<?x?xi32>, %phi: tensor<2x2xf32>) -> tensor<?x8xf32> {
+  // expected-error @below {{phi is 'tensor<2x2xf32>', expected f32 of 3 layers and 2 query heads}}
+  %a:2 = fdpp.async_softmax_decode_attention %q, %c, %l, %o, %o, %p, phi %phi {p_type = f32, scale = 1.0 : f64} : (tensor<?x8xf32>, tensor<3x?x2x1x16x4xf32>, index, tensor<?xi32>, tensor<?xi32>, tensor<?x?xi32>, tensor<2x2xf32>) -> (tensor<?x8xf32>, tensor<?x2xi32>)
+  return %a#0 : tensor<?x8xf32>
+}
+
+// -----
+
+func.func @f(%q: tensor<?x8xf32>, %c: tensor<2x?x2x1x16x4xf32>, %l: index, %o: tensor<?xi32>, %p: tensor<?x?xi32>, %phi: tensor<2x2xf32>) -> tensor<?x8xf32> {
+  // expected-error @below {{rounds its weights to 'f64', expected f32, bf16 or f16}}
+  %a:2 = fdpp.async_softmax_decode_attention %q, %c, %l, %o, %o, %p, phi %phi {p_type = f64, scale = 1.0 : f64} : (tensor<?x8xf32>, tensor<2x?x2x1x16x4xf32>, index, tensor<?xi32>, tensor<?xi32>, tensor<?x?xi32>, tensor<2x2xf32>) -> (tensor<?x8xf32>, tensor<?x2xi32>)
+  return %a#0 : tensor<?x8xf32>
+}
+
+// -----
+
+func.func @f(%q: tensor<?x8xf32>, %c: tensor<2x?x2x1x16x4xf32>, %l: index, %o: tensor<?xi32>, %p: tensor<?x?xi32>, %phi: tensor<2x2xf32>) -> tensor<?x8xf32> {
+  // expected-error @below {{needs 2 results, not 1}}
+  %a = fdpp.async_softmax_decode_attention %q, %c, %l, %o, %o, %p, phi %phi {p_type = f32, scale = 1.0 : f64} : (tensor<?x8xf32>, tensor<2x?x2x1x16x4xf32>, index, tensor<?xi32>, tensor<?xi32>, tensor<?x?xi32>, tensor<2x2xf32>) -> tensor<?x8xf32>
+  return %a : tensor<?x8xf32>
+}
+
+// -----
+
+func.func @f(%q: tensor<?x8xf32>, %c: tensor<2x?x2x1x16x4xf32>, %l: index, %o: tensor<?xi32>, %p: tensor<?x?xi32>, %i: tensor<?x3xi32>) -> tensor<?x8xf32> {
+  // expected-error @below {{invalid rows is 'tensor<?x3xi32>', expected the rows of 'tensor<?x8xf32>' and 2 columns}}
+  %a = fdpp.recompute_rows %q, %c, %l, %o, %o, %p, invalid %i outs(%q) {scale = 1.0 : f64} : (tensor<?x8xf32>, tensor<2x?x2x1x16x4xf32>, index, tensor<?xi32>, tensor<?xi32>, tensor<?x?xi32>, tensor<?x3xi32>, tensor<?x8xf32>) -> tensor<?x8xf32>
+  return %a : tensor<?x8xf32>
+}
+
+// -----
+
+func.func @f(%q: tensor<?x8xf32>, %c: tensor<2x?x2x1x16x4xf32>, %l: index, %o: tensor<?xi32>, %p: tensor<?x?xi32>, %i: tensor<?x2xf32>) -> tensor<?x8xf32> {
+  // expected-error @below {{invalid rows are 'tensor<?x2xf32>', expected i32 elements}}
+  %a = fdpp.recompute_rows %q, %c, %l, %o, %o, %p, invalid %i outs(%q) {scale = 1.0 : f64} : (tensor<?x8xf32>, tensor<2x?x2x1x16x4xf32>, index, tensor<?xi32>, tensor<?xi32>, tensor<?x?xi32>, tensor<?x2xf32>, tensor<?x8xf32>) -> tensor<?x8xf32>
+  return %a : tensor<?x8xf32>
+}
+
+// -----
+
+func.func @f(%q: tensor<?x8xf32>, %c: tensor<2x?x2x1x16x4xf32>, %l: index, %o: tensor<?xi32>, %p: tensor<?x?xi32>, %i: tensor<?x2xi32>) -> tensor<?x8xf32> {
+  // expected-error @below {{has one destination, the rows to replace}}
+  %a = fdpp.recompute_rows %q, %c, %l, %o, %o, %p, invalid %i {scale = 1.0 : f64} : (tensor<?x8xf32>, tensor<2x?x2x1x16x4xf32>, index, tensor<?xi32>, tensor<?xi32>, tensor<?x?xi32>, tensor<?x2xi32>) -> tensor<?x8xf32>
+  return %a : tensor<?x8xf32>
+}

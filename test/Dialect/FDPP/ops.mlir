@@ -23,7 +23,8 @@ fdpp.weight @qkv bank 2 layout <panel = 16, interleave = 2, [<columns = 8, partn
 // CHECK-LABEL: func.func @step
 func.func @step(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %offsets: tensor<?xi32>,
                 %context: tensor<?xi32>, %pages: tensor<?x?xi32>, %rows: tensor<?xi32>,
-                %cache: tensor<2x?x2x1x16x4xbf16>, %logits: tensor<?x32xf32>)
+                %cache: tensor<2x?x2x1x16x4xbf16>, %logits: tensor<?x32xf32>,
+                %phi: tensor<2x2xf32>)
     -> (tensor<?x32xf32>, tensor<2x?x2x1x16x4xbf16>) {
   %layer = arith.constant 0 : index
   %inv_freq = fdpp.weight_at @inv_freq : tensor<2xf32>
@@ -64,6 +65,10 @@ func.func @step(%tokens: tensor<?xi32>, %positions: tensor<?xi32>, %offsets: ten
   }) {eps = 1.0e-5 : f64} : (tensor<?x8xf32>, tensor<16x8xbf16>, tensor<8xf32>, tensor<?x8xf32>, tensor<2x?x2x1x16x4xbf16>) -> (tensor<?x8xf32>, tensor<2x?x2x1x16x4xbf16>)
   // CHECK: fdpp.decode_attention
   %att = fdpp.decode_attention %q, %cache1, %layer, %offsets, %context, %pages {scale = 0.5 : f64} : (tensor<?x8xf32>, tensor<2x?x2x1x16x4xbf16>, index, tensor<?xi32>, tensor<?xi32>, tensor<?x?xi32>) -> tensor<?x8xf32>
+  // CHECK: fdpp.async_softmax_decode_attention {{.*}}, phi %{{.*}} {p_type = f16, scale = 5.000000e-01 : f64}
+  %async:2 = fdpp.async_softmax_decode_attention %q, %cache1, %layer, %offsets, %context, %pages, phi %phi {p_type = f16, scale = 0.5 : f64} : (tensor<?x8xf32>, tensor<2x?x2x1x16x4xbf16>, index, tensor<?xi32>, tensor<?xi32>, tensor<?x?xi32>, tensor<2x2xf32>) -> (tensor<?x8xf32>, tensor<?x2xi32>)
+  // CHECK: fdpp.recompute_rows {{.*}}, invalid %{{.*}}#1 outs(%{{.*}}#0) {scale = 5.000000e-01 : f64}
+  %redone = fdpp.recompute_rows %q, %cache1, %layer, %offsets, %context, %pages, invalid %async#1 outs(%async#0) {scale = 0.5 : f64} : (tensor<?x8xf32>, tensor<2x?x2x1x16x4xbf16>, index, tensor<?xi32>, tensor<?xi32>, tensor<?x?xi32>, tensor<?x2xi32>, tensor<?x8xf32>) -> tensor<?x8xf32>
   %wo = fdpp.weight_at @q[%layer] : tensor<8x8xbf16>
   %o = fdpp.linear %att, %wo : (tensor<?x8xf32>, tensor<8x8xbf16>) -> tensor<?x8xf32>
   %x1 = fdpp.add %x, %o : (tensor<?x8xf32>, tensor<?x8xf32>) -> tensor<?x8xf32>

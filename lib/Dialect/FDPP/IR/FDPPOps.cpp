@@ -109,6 +109,8 @@ FDPP_COMPUTE_OP(KVAppendOp, getOuts().front())
 FDPP_COMPUTE_OP(AttentionOp, getQ())
 FDPP_COMPUTE_OP(PrefillAttentionOp, getQ())
 FDPP_COMPUTE_OP(DecodeAttentionOp, getQ())
+FDPP_COMPUTE_OP(AsyncSoftmaxDecodeAttentionOp, getQ())
+FDPP_COMPUTE_OP(RecomputeRowsOp, getQ())
 FDPP_COMPUTE_OP(FusedLinearOp, getInput())
 
 #undef FDPP_COMPUTE_OP
@@ -373,9 +375,10 @@ template <typename OpTy> static LogicalResult verifyScalars(OpTy op) {
   return success();
 }
 
-template <typename OpTy> static LogicalResult verifyAttention(OpTy op) {
+template <typename OpTy>
+static LogicalResult verifyAttention(OpTy op, unsigned outputs = 1) {
   ShapedType q = shaped(op.getQ()), cache = shaped(op.getCache());
-  if (failed(verifyForm(op, 1)) || failed(verifyScalars(op)) ||
+  if (failed(verifyForm(op, outputs)) || failed(verifyScalars(op)) ||
       failed(verifyCache(op, cache)) ||
       failed(verifyInteger(op, "sequence offsets", op.getSeqOffsets(), 1)) ||
       failed(verifyInteger(op, "context", op.getContextLens(), 1)) ||
@@ -387,9 +390,51 @@ template <typename OpTy> static LogicalResult verifyAttention(OpTy op) {
     return op.emitOpError()
            << "queries " << q << " are no multiple of " << cache.getDimSize(3)
            << " heads of " << cache.getDimSize(5);
-  return verifyRows(op, "result", output(op), q, width);
+  return verifyRows(op, "result", cast<ShapedType>(getOutputTypes(op)[0]), q,
+                    width);
+}
+
+/// Query heads of an attention that is known to be well-formed.
+template <typename OpTy> static int64_t queryHeads(OpTy op) {
+  return shaped(op.getQ()).getDimSize(1) / shaped(op.getCache()).getDimSize(5);
+}
+
+/// One integer for each token and query head.
+template <typename OpTy>
+static LogicalResult verifyInvalid(OpTy op, ShapedType invalid) {
+  if (!invalid.getElementType().isInteger(32))
+    return op.emitOpError()
+           << "invalid rows are " << invalid << ", expected i32 elements";
+  return verifyRows(op, "invalid rows", invalid, shaped(op.getQ()),
+                    queryHeads(op));
 }
 
 LogicalResult AttentionOp::verify() { return verifyAttention(*this); }
 LogicalResult PrefillAttentionOp::verify() { return verifyAttention(*this); }
 LogicalResult DecodeAttentionOp::verify() { return verifyAttention(*this); }
+
+LogicalResult AsyncSoftmaxDecodeAttentionOp::verify() {
+  if (failed(verifyAttention(*this, 2)) ||
+      failed(verifyInvalid(*this, cast<ShapedType>(getOutputTypes(*this)[1]))))
+    return failure();
+  Type weights = getPType();
+  if (!weights.isF32() && !weights.isBF16() && !weights.isF16())
+    return emitOpError() << "rounds its weights to " << weights
+                         << ", expected f32, bf16 or f16";
+  ShapedType phi = shaped(getPhi()), cache = shaped(getCache());
+  if (!phi.getElementType().isF32() || phi.getRank() != 2 ||
+      phi.getDimSize(0) != cache.getDimSize(0) ||
+      phi.getDimSize(1) != queryHeads(*this))
+    return emitOpError() << "phi is " << phi << ", expected f32 of "
+                         << cache.getDimSize(0) << " layers and "
+                         << queryHeads(*this) << " query heads";
+  return success();
+}
+
+LogicalResult RecomputeRowsOp::verify() {
+  if (getOuts().size() != 1)
+    return emitOpError("has one destination, the rows to replace");
+  if (failed(verifyAttention(*this)))
+    return failure();
+  return verifyInvalid(*this, shaped(getInvalid()));
+}

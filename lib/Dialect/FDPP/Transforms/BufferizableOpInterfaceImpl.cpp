@@ -16,11 +16,13 @@ namespace {
 
 /// True if the op leaves part of the destination as it was, or reads it.
 bool readsDestination(Operation *op, OpOperand &operand) {
-  if (isa<KVAppendOp>(op))
+  if (isa<KVAppendOp, RecomputeRowsOp>(op))
     return true;
   if (auto attention = dyn_cast<PrefillAttentionOp>(op))
     return static_cast<bool>(attention.getFirstSeq());
   if (auto attention = dyn_cast<DecodeAttentionOp>(op))
+    return static_cast<bool>(attention.getFirstSeq());
+  if (auto attention = dyn_cast<AsyncSoftmaxDecodeAttentionOp>(op))
     return static_cast<bool>(attention.getFirstSeq());
   auto linear = dyn_cast<FusedLinearOp>(op);
   if (!linear)
@@ -138,11 +140,11 @@ template <typename... Ops> void attachComputeModels(MLIRContext *context) {
 void mlir::fdpp::registerBufferizableOpInterfaceExternalModels(
     DialectRegistry &registry) {
   registry.addExtension(+[](MLIRContext *context, FDPPDialect *) {
-    attachComputeModels<TokenSlotsOp, RopeTableOp, EmbedOp, LinearOp, RMSNormOp,
-                        LayerNormOp, RopeOp, GluOp, AddOp, ActivationOp,
-                        ScaleOp, SoftcapOp, SelectRowsOp, KVAppendOp,
-                        AttentionOp, PrefillAttentionOp, DecodeAttentionOp,
-                        FusedLinearOp>(context);
+    attachComputeModels<
+        TokenSlotsOp, RopeTableOp, EmbedOp, LinearOp, RMSNormOp, LayerNormOp,
+        RopeOp, GluOp, AddOp, ActivationOp, ScaleOp, SoftcapOp, SelectRowsOp,
+        KVAppendOp, AttentionOp, PrefillAttentionOp, DecodeAttentionOp,
+        AsyncSoftmaxDecodeAttentionOp, RecomputeRowsOp, FusedLinearOp>(context);
     WeightAtOp::attachInterface<WeightAtModel>(*context);
   });
 }

@@ -20,11 +20,16 @@ static bool keepsRole(Operation *op) {
   return isa<RopeOp, ScaleOp, SoftcapOp, tensor::ExtractSliceOp>(op);
 }
 
+static bool isAttention(Operation *op) {
+  return isa<AttentionOp, PrefillAttentionOp, DecodeAttentionOp,
+             AsyncSoftmaxDecodeAttentionOp, RecomputeRowsOp>(op);
+}
+
 /// What the linear whose value arrives at `use` is for, or "".
 static StringRef roleFromUse(OpOperand &use) {
   Operation *user = use.getOwner();
   unsigned index = use.getOperandNumber();
-  if (isa<AttentionOp, PrefillAttentionOp, DecodeAttentionOp>(user))
+  if (isAttention(user))
     return index == 0 ? "wq" : "";
   if (isa<KVAppendOp>(user))
     return index == 0 ? "wk" : index == 1 ? "wv" : "";
@@ -56,7 +61,7 @@ StringRef mlir::fdpp::linearRole(LinearOp op) {
       if (StringRef role = roleFromUse(use); !role.empty())
         return role;
   Operation *from = origin(op.getInput());
-  if (isa_and_nonnull<AttentionOp, PrefillAttentionOp, DecodeAttentionOp>(from))
+  if (from && isAttention(from))
     return "wo";
   if (isa_and_nonnull<GluOp, ActivationOp>(from))
     return "down";
@@ -141,8 +146,11 @@ StringRef mlir::fdpp::bufferName(OpResult value) {
       .Case<TokenSlotsOp>([](auto) { return "slots"; })
       .Case<EmbedOp, AddOp, ScaleOp>([](auto) { return "hidden"; })
       .Case<RMSNormOp, LayerNormOp>([](auto) { return "normed"; })
-      .Case<AttentionOp, PrefillAttentionOp, DecodeAttentionOp>(
-          [](auto) { return "attended"; })
+      .Case<AttentionOp, PrefillAttentionOp, DecodeAttentionOp,
+            RecomputeRowsOp>([](auto) { return "attended"; })
+      .Case<AsyncSoftmaxDecodeAttentionOp>([&](auto) {
+        return value.getResultNumber() == 0 ? "attended" : "invalid";
+      })
       .Case<GluOp, ActivationOp>([](auto) { return "gated"; })
       .Case<SelectRowsOp>([](auto) { return "selected"; })
       .Default([](Operation *op) { return op->getName().stripDialect(); });
@@ -158,8 +166,8 @@ static Value rowOperand(Operation *op) {
     return select.getRows();
   if (isa<TokenSlotsOp, RopeTableOp, EmbedOp, LinearOp, FusedLinearOp,
           RMSNormOp, LayerNormOp, RopeOp, GluOp, AddOp, ActivationOp, ScaleOp,
-          SoftcapOp, AttentionOp, PrefillAttentionOp, DecodeAttentionOp,
-          tensor::ExtractSliceOp>(op))
+          SoftcapOp, tensor::ExtractSliceOp>(op) ||
+      isAttention(op))
     return op->getOperand(0);
   return nullptr;
 }

@@ -128,12 +128,14 @@ StringRef constantName(LayerConstantOp op) {
   return TypeSwitch<Operation *, StringRef>(use.getOwner())
       .Case<RMSNormOp, LayerNormOp, FusedLinearOp>(
           [](auto) { return "norm_eps"; })
-      .Case<PrefillAttentionOp, DecodeAttentionOp>([&](auto attention) {
-        if (value == attention.getWindowOfLayer())
-          return "attention_window";
-        return value == attention.getScaleOfLayer() ? "attention_scale"
-                                                    : "attention_softcap";
-      })
+      .Case<PrefillAttentionOp, DecodeAttentionOp,
+            AsyncSoftmaxDecodeAttentionOp, RecomputeRowsOp>(
+          [&](auto attention) {
+            if (value == attention.getWindowOfLayer())
+              return "attention_window";
+            return value == attention.getScaleOfLayer() ? "attention_scale"
+                                                        : "attention_softcap";
+          })
       .Case<SoftcapOp>([](auto) { return "softcap"; })
       .Default([&](Operation *) {
         return value.getType().isIndex() ? "rotary_column" : "factor";
@@ -147,7 +149,8 @@ bool isPrintable(Operation *op) {
     return true;
   if (isa<TokenSlotsOp, RopeTableOp, EmbedOp, SelectRowsOp, RMSNormOp,
           LayerNormOp, RopeOp, GluOp, AddOp, ActivationOp, ScaleOp, SoftcapOp,
-          KVAppendOp, PrefillAttentionOp, DecodeAttentionOp>(op))
+          KVAppendOp, PrefillAttentionOp, DecodeAttentionOp,
+          AsyncSoftmaxDecodeAttentionOp, RecomputeRowsOp>(op))
     return true;
   // A range of a table's columns, which only rotary kernels read.
   if (isa<memref::SubViewOp>(op))

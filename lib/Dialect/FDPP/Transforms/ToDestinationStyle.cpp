@@ -39,7 +39,7 @@ struct ToDestinationStylePass
             .Case<TokenSlotsOp, RopeTableOp, EmbedOp, LinearOp, RMSNormOp,
                   LayerNormOp, RopeOp, GluOp, AddOp, ActivationOp, ScaleOp,
                   SoftcapOp, SelectRowsOp, AttentionOp, PrefillAttentionOp,
-                  DecodeAttentionOp>(
+                  DecodeAttentionOp, AsyncSoftmaxDecodeAttentionOp>(
                 [](auto typed) { giveDestinations(typed); });
       });
   }

@@ -28,7 +28,7 @@ namespace mlir::fdpp {
 ///
 /// `fdpp.role` on an entry's argument says which field of the step it is:
 /// "tokens", "positions", "seq_offsets", "context", "pages", "rows", "cache",
-/// "logits", "decode_seqs". `fdpp.max` is the largest leading dimension.
+/// "logits", "decode_seqs", "phi". `fdpp.max` is the largest leading dimension.
 inline constexpr llvm::StringLiteral kRoleAttr = "fdpp.role";
 inline constexpr llvm::StringLiteral kMaxAttr = "fdpp.max";
 /// `fdpp.entry` on a function: "step", "prefill", "decode" or "mixed".

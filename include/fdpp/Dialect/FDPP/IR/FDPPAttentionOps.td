@@ -73,18 +73,23 @@ def FDPP_KVAppendOp : FDPP_ComputeOp<"kv_append"> {
 }
 
 // q, cache, layer, seq_offsets, context, pages; the optional range of sequences
-// [first_seq, end_seq) whose rows are written.
-class FDPP_AttentionLike<string mnemonic>
+// [first_seq, end_seq) whose rows are written. `extra` is what a variant takes
+// beside that, `extraFormat` its text.
+class FDPP_AttentionLike<string mnemonic, dag extra = (ins),
+                         string extraFormat = "">
     : FDPP_ComputeOp<mnemonic, [AttrSizedOperandSegments]> {
-  let arguments = (ins FDPP_Shaped:$q, FDPP_Shaped:$cache, Index:$layer,
-      FDPP_Shaped:$seq_offsets, FDPP_Shaped:$context_lens, FDPP_Shaped:$pages,
-      Optional<Index>:$first_seq, Optional<Index>:$end_seq,
-      Optional<F64>:$scale_of_layer, Optional<Index>:$window_of_layer,
-      Optional<F64>:$softcap_of_layer, OptionalAttr<F64Attr>:$scale,
-      DefaultValuedAttr<I64Attr, "0">:$window,
-      DefaultValuedAttr<F64Attr, "0.0">:$softcap, Variadic<FDPP_Shaped>:$outs);
+  let arguments = !con(
+      (ins FDPP_Shaped:$q, FDPP_Shaped:$cache, Index:$layer,
+       FDPP_Shaped:$seq_offsets, FDPP_Shaped:$context_lens, FDPP_Shaped:$pages,
+       Optional<Index>:$first_seq, Optional<Index>:$end_seq,
+       Optional<F64>:$scale_of_layer, Optional<Index>:$window_of_layer,
+       Optional<F64>:$softcap_of_layer, OptionalAttr<F64Attr>:$scale,
+       DefaultValuedAttr<I64Attr, "0">:$window,
+       DefaultValuedAttr<F64Attr, "0.0">:$softcap),
+      extra, (ins Variadic<FDPP_Shaped>:$outs));
   let assemblyFormat = [{
     $q `,` $cache `,` $layer `,` $seq_offsets `,` $context_lens `,` $pages
+    }] # extraFormat # [{
     (`seqs` `(` $first_seq^ `to` $end_seq `)`)? (`scale` `(` $scale_of_layer^ `)`)?
     (`window` `(` $window_of_layer^ `)`)? (`softcap` `(` $softcap_of_layer^ `)`)?
     (`outs` `(` $outs^ `)`)? attr-dict `:` functional-type(operands, results)
@@ -122,6 +127,51 @@ def FDPP_DecodeAttentionOp : FDPP_AttentionLike<"decode_attention"> {
     The meaning of `fdpp.attention`; the keys are split over all cores, and the
     parts combined by their log-sum-exp (Flash-Decoding). With `seqs(%a to %b)`
     only the rows of those sequences are written.
+  }];
+}
+
+def FDPP_AsyncSoftmaxDecodeAttentionOp : FDPP_AttentionLike<
+    "async_softmax_decode_attention",
+    (ins FDPP_Shaped:$phi, TypeAttr:$p_type), "`,` `phi` $phi"> {
+  let summary = "decode_attention that subtracts a number fixed ahead";
+  let description = [{
+    Weights are e^(x - phi) with `phi[layer, head]` in the place of the row's
+    maximum, rounded to `p_type` (f32, bf16 or f16), so that the parts of a split
+    row are plain sums (FlashDecoding++). A row is valid iff the sum D of its
+    rounded weights is at least 2^-84 (f16: 1) and finite, and every sum of
+    weights and values is finite. The results are the attended rows and, for each
+    token and query head, 0 where its row is valid, else 1: such a row means
+    nothing until `fdpp.recompute_rows` has replaced it. A head whose phi is NaN
+    is computed as `fdpp.decode_attention` does and is always valid, as is a row
+    that sees no key, which is 0. docs/numerics.md has the proof. With
+    `seqs(%a to %b)` only the rows of those sequences are written, in both.
+
+    ```mlir
+    %a:2 = fdpp.async_softmax_decode_attention %q, %cache, %layer, %offsets, %context,
+        %pages, phi %phi {p_type = f32, scale = 0.125 : f64}
+        : (tensor<?x576xf32>, tensor<30x?x2x3x64x64xbf16>, index, tensor<?xi32>,
+           tensor<?xi32>, tensor<?x?xi32>, tensor<30x9xf32>)
+        -> (tensor<?x576xf32>, tensor<?x9xi32>)
+    ```
+  }];
+}
+
+def FDPP_RecomputeRowsOp : FDPP_AttentionLike<"recompute_rows",
+    (ins FDPP_Shaped:$invalid), "`,` `invalid` $invalid"> {
+  let summary = "replaces the invalid rows of an asynchronous softmax";
+  let description = [{
+    Computes the rows that `invalid[token, head]` names as
+    `fdpp.decode_attention` does; all others keep what the destination holds.
+    Always in destination style. The engine counts the rows it replaces for their
+    layer and head; no value depends on the counts.
+
+    ```mlir
+    %r = fdpp.recompute_rows %q, %cache, %layer, %offsets, %context, %pages,
+        invalid %a#1 outs(%a#0) {scale = 0.125 : f64}
+        : (tensor<?x576xf32>, tensor<30x?x2x3x64x64xbf16>, index, tensor<?xi32>,
+           tensor<?xi32>, tensor<?x?xi32>, tensor<?x9xi32>, tensor<?x576xf32>)
+        -> tensor<?x576xf32>
+    ```
   }];
 }
 

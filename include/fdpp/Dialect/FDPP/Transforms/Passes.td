@@ -151,6 +151,34 @@ def FDPPSpecialiseEntries : Pass<"fdpp-specialise-entries", "::mlir::ModuleOp"> 
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect"];
 }
 
+def FDPPUseAsyncSoftmax : Pass<"fdpp-use-async-softmax", "::mlir::ModuleOp"> {
+  let summary = "Subtract a number fixed ahead in decode attention, where it pays";
+  let description = [{
+    Replaces `fdpp.decode_attention` by `fdpp.async_softmax_decode_attention` and,
+    for the rows whose test fails, `fdpp.recompute_rows`; phi becomes an argument
+    of the entry, with the role "phi" and one number for each layer and query
+    head. With `async-softmax=auto` a cost model decides: the exact softmax's
+    second pass over the logits against the time of reading K and V, which hides
+    it, and of testing the rows, at `context` tokens of one sequence. The remark
+    has the figures, whatever was decided.
+  }];
+  let options = [
+    Option<"softmax", "async-softmax", "std::string", "\"auto\"",
+           "Where to use it: auto, on or off">,
+    Option<"pType", "p-type", "std::string", "\"f32\"",
+           "What weights are rounded to: f32, bf16 or f16">,
+    Option<"context", "context", "int64_t", "1024",
+           "Tokens that a sequence is taken to hold, at most the model's">,
+    Option<"leastGain", "least-gain", "double", "0.05",
+           "The share of the attention's time that it must save">,
+    Option<"bandwidth", "bandwidth-gbs", "double", "40.0",
+           "Read bandwidth of the target in GB/s">,
+    Option<"vectorGops", "vector-gops", "double", "1.6",
+           "Operations on 16 lanes in attention, in thousand millions a second">,
+  ];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::tensor::TensorDialect"];
+}
+
 def FDPPToDestinationStyle : Pass<"fdpp-to-destination-style", "::mlir::ModuleOp"> {
   let summary = "Give every computation a destination";
   let description = [{

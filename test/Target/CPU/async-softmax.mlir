@@ -1,0 +1,23 @@
+// RUN: fdpp-opt %S/../../Dialect/FDPP/raised.mlir --fdpp-to-rolled --fdpp-to-fused="dtype=bf16 async-softmax=on" --fdpp-to-planned --fdpp-to-emittable \
+// RUN:   | fdpp-translate --fdpp-to-cpu | FileCheck %s
+
+// CHECK-LABEL: void prefill(
+// CHECK-NOT: async
+// CHECK-LABEL: void decode(
+// CHECK: int32_t *invalid = step.at<int32_t>({{[0-9]+}});{{ +}}// [tokens][4]
+// CHECK: // Attention.
+// CHECK-NEXT: async_softmax_decode_attention<4, float>(
+// CHECK-NEXT: team, step.batch, layer, query, step.cache, {.scale = 0.5f}, step.phi,
+// CHECK-NEXT: step.scratch, attended, invalid);
+// CHECK-NEXT: recompute_rows<4>(
+// CHECK-NEXT: team, step.batch, layer, query, step.cache, {.scale = 0.5f}, invalid,
+// CHECK-NEXT: step.recomputed_rows, step.scratch, attended);
+// CHECK-NEXT: // Output of attention, onto the residual stream.
+// CHECK-LABEL: void mixed(
+// CHECK: async_softmax_decode_attention<4, float>(
+// CHECK: step.batch.range(0, step.decode_seqs)
+// CHECK: recompute_rows<4>(
+// CHECK: step.batch.range(0, step.decode_seqs)
+// CHECK: prefill_attention<4>(
+// CHECK: step.batch.range(step.decode_seqs, step.num_seqs)
+// CHECK: static constexpr bool reads_phi = true;
