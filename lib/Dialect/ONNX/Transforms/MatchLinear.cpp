@@ -18,6 +18,23 @@ bool matchEmbed(Operator op, Recogniser &r) {
   return true;
 }
 
+/// Nothing: the engine itself selects the tokens whose logits are wanted.
+bool explainSelection(Operator op, Recogniser &r) {
+  Value rows = op.inputAt(0);
+  auto type = rowType(rows);
+  if (!type || type.getRank() != 3 || !isFromModel(rows))
+    return false;
+  auto axes = constantInts(op.inputAt(3));
+  int64_t axis = op.getSchema().name == "Gather" ? intAttr(op, "axis", 0)
+                 : axes && axes->size() == 1     ? axes->front()
+                                                 : 0;
+  return axis == 1 || axis == -2
+             ? r.refuse(op, "it keeps the rows of some tokens alone; export "
+                            "the graph with the logits of every token "
+                            "(logits_to_keep=0)")
+             : false;
+}
+
 /// Rows of a narrow table widened afterwards. A narrower type rounds them.
 bool matchEmbedCast(Operator op, Recogniser &r) {
   auto embed = op.inputAt(0).getDefiningOp<EmbedOp>();

@@ -82,6 +82,7 @@ std::optional<double> scalarOf(Value value);
 
 // MatchLinear.cpp
 bool matchEmbed(Operator op, Recogniser &r);
+bool explainSelection(Operator op, Recogniser &r);
 bool matchEmbedCast(Operator op, Recogniser &r);
 bool matchMatMul(Operator op, Recogniser &r);
 bool matchGemm(Operator op, Recogniser &r);

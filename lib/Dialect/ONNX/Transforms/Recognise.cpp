@@ -62,6 +62,7 @@ static constexpr Entry kMatchers[] = {
     {"onnx.Attention", matchAttention},
     {"onnx.Cast", matchEmbedCast},
     {"onnx.Gather", matchEmbed},
+    {"onnx.Gather", explainSelection},
     {"onnx.Gelu", matchActivation},
     {"onnx.Gemm", matchGemm},
     {"onnx.LayerNormalization", matchLayerNorm},
@@ -74,6 +75,7 @@ static constexpr Entry kMatchers[] = {
     {"onnx.Relu", matchActivation},
     {"onnx.RotaryEmbedding", matchRotary},
     {"onnx.SimplifiedLayerNormalization", matchRMSNorm},
+    {"onnx.Slice", explainSelection},
     {"onnx.Swish", matchActivation},
 };
 
@@ -106,8 +108,11 @@ static std::string nodeName(Operation *op) {
   return text.empty() ? "?" : text;
 }
 
-/// One error with every onnx op that is left, by kind.
-static LogicalResult refuseLeftovers(func::FuncOp func) {
+/// One error with every onnx op that is left, by kind, and the first reason
+/// that is known.
+static LogicalResult refuseLeftovers(func::FuncOp func,
+                                     const Recogniser &recogniser) {
+  std::string reason;
   std::map<std::string, SmallVector<std::string>> left;
   unsigned count = 0;
   for (Operation &op : func.getBody().front()) {
@@ -119,6 +124,9 @@ static LogicalResult refuseLeftovers(func::FuncOp func) {
               unsupported.getReason().str() + ")";
     left[kind].push_back(nodeName(&op));
     ++count;
+    std::string why = recogniser.obstacle(&op);
+    if (reason.empty() && !why.empty())
+      reason = "; '" + nodeName(&op) + "' stays: " + why;
   }
   if (left.empty())
     return success();
@@ -133,7 +141,7 @@ static LogicalResult refuseLeftovers(func::FuncOp func) {
     });
     first = false;
   }
-  return error;
+  return error << reason;
 }
 
 namespace {
@@ -152,7 +160,7 @@ struct RecognisePass : impl::ONNXRecogniseBase<RecognisePass> {
           note(onnxOp);
     eraseDeadOps(func);
     explain(func, recogniser);
-    if (failed(refuseLeftovers(func)))
+    if (failed(refuseLeftovers(func, recogniser)))
       return signalPassFailure();
     eraseDeadWeights();
   }

@@ -189,3 +189,18 @@ func.func @main(%ids: tensor<?x?xi64>) -> tensor<?x?x8xf32> {
   %w = onnx.Cast(%n) {to = 1 : i64} : (tensor<?x?x8xf16>) -> tensor<?x?x8xf32>
   return %w : tensor<?x?x8xf32>
 }
+
+// -----
+
+// Logits of the last token alone.
+// expected-error @below {{4 operations of the graph are not recognised as parts of a Llama model: onnx.Constant at '?', '?', '?'; onnx.Slice at 'last'; 'last' stays: it keeps the rows of some tokens alone; export the graph with the logits of every token (logits_to_keep=0)}}
+func.func @main(%ids: tensor<?x?xi64>) -> tensor<?x1x4xf32> {
+  %table = fdpp.weight_at @w : tensor<9x4xf32>
+  %x = onnx.Gather(%table, %ids) : (tensor<9x4xf32>, tensor<?x?xi64>) -> tensor<?x?x4xf32>
+  %from = onnx.Constant dense<-1> : tensor<1xi64>
+  %to = onnx.Constant dense<9223372036854775807> : tensor<1xi64>
+  %axis = onnx.Constant dense<1> : tensor<1xi64>
+  %y = onnx.Slice(%x, %from, %to, %axis) : (tensor<?x?x4xf32>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>) -> tensor<?x1x4xf32> loc("last")
+  return %y : tensor<?x1x4xf32>
+}
+fdpp.weight @w [#fdpp.seeded<1>] : tensor<9x4xf32>
