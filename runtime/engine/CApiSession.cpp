@@ -138,6 +138,31 @@ fdpp_result fdpp_session_set_tap(fdpp_session *session, fdpp_value_fn on_value,
   });
 }
 
+fdpp_result fdpp_session_count_logits(fdpp_session *session,
+                                      const fdpp_logit_counts *counts) {
+  return guarded([&] {
+    need(session, "session");
+    if (!counts)
+      return session->session.countLogits(nullptr);
+    fdpp_logit_counts given = readStruct(counts);
+    need(given.logits && given.row_maximum && given.row_log_sum_exp &&
+             given.extremes,
+         "the arrays to count in");
+    if (given.bins < 1 || !(given.width > 0))
+      userError("a histogram needs bins of some width");
+    fdpp_attention_statistics statistics = {};
+    statistics.struct_size = sizeof(statistics);
+    statistics.bins = given.bins;
+    statistics.low = given.low;
+    statistics.width = given.width;
+    statistics.logits = given.logits;
+    statistics.row_maximum = given.row_maximum;
+    statistics.row_log_sum_exp = given.row_log_sum_exp;
+    statistics.extremes = given.extremes;
+    session->session.countLogits(&statistics);
+  });
+}
+
 const float *fdpp_sequence_logits(const fdpp_sequence *sequence) {
   return sequence->session->session.logits(sequence->sequence);
 }

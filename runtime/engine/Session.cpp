@@ -27,6 +27,13 @@ const char *const *tapNames(const fdpp_model_table &table) {
   return known ? table.tap_names : nullptr;
 }
 
+/// Also false for engines that are older than this.
+bool countsLogits(const fdpp_model_table &table) {
+  bool known = table.struct_size >= offsetof(fdpp_model_table, counts_logits) +
+                                        sizeof(fdpp_model_table::counts_logits);
+  return known && table.counts_logits;
+}
+
 void checkOption(const char *name, int64_t value, int64_t most) {
   if (value < 1 || value > most)
     userError(std::string(name) + " " + text(value) +
@@ -151,6 +158,15 @@ void Session::setTap(fdpp_tap_fn fn, void *ctx) {
               "--taps");
   request.tap = fn;
   request.tap_ctx = ctx;
+}
+
+void Session::countLogits(const fdpp_attention_statistics *given) {
+  if (given && !countsLogits(*model.table))
+    userError("the engine does not count the logits of attention; compile it "
+              "again with this version");
+  if (given)
+    statistics = *given;
+  request.attention_statistics = given ? &statistics : nullptr;
 }
 
 void Session::resetStats() {

@@ -100,6 +100,9 @@ public:
   void setProgress(ProgressFn fn, void *ctx);
   /// Null: no tap. Throws a user error for an engine without taps.
   void setTap(fdpp_tap_fn fn, void *ctx);
+  /// Where later steps count the logits of attention; null: nowhere. Throws a
+  /// user error for an engine that cannot.
+  void countLogits(const fdpp_attention_statistics *statistics);
   SessionStats &stats() { return counters; }
   const SessionStats &stats() const { return counters; }
   /// layers x query_heads counts of rows redone exactly.
@@ -124,6 +127,7 @@ private:
   Sampler sampling;
   fdpp_model *instance = nullptr;
   fdpp_step request = {};
+  fdpp_attention_statistics statistics = {};
   std::vector<std::unique_ptr<Sequence>> sequences;
   std::vector<uint64_t> recomputedRows;
   std::atomic<pid_t> stepping{0}; // the process a step runs in

@@ -50,6 +50,7 @@ struct Step {
 
   std::vector<int32_t> offsets{0}, context, pages;
   int max_pages = 0, num_pages = 0, tokens = 0;
+  const fdpp_attention_statistics *statistics = nullptr;
   std::vector<E> memory;
   std::vector<float> query;
   std::vector<AttentionReference> heads; // [sequence][kv head]
@@ -83,8 +84,8 @@ struct Step {
   }
 
   Batch batch() const {
-    return {int(context.size()), offsets.data(), context.data(), pages.data(),
-            max_pages};
+    return {int(context.size()), offsets.data(), context.data(),
+            pages.data(),        max_pages,      statistics};
   }
   KvCache cache() { return {memory.data(), num_pages}; }
 

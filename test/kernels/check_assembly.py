@@ -33,7 +33,7 @@ def compile_for(arch, compiler, include, source):
     command = [compiler, "-std=c++20", "-O3", *flags(arch),
                "-mprefer-vector-width=512", "-ffp-contract=on", "-Wall",
                "-Wextra", "-Werror", "-Wno-unused-parameter",
-               f"-I{include}", "-S", source, "-o", "-"]
+               f"-I{include}", f"-I{include}/include", "-S", source, "-o", "-"]
     return subprocess.run(command, check=True, capture_output=True,
                           text=True).stdout
 

@@ -58,6 +58,13 @@ inline int32_t term(int32_t embed, int32_t bank, int32_t slot,
   return (embed * (slot + 1) + bank * (position + 3)) % 97;
 }
 
+/// What the model counts as the logit of a cache slot, for every token that
+/// sees it: rows of layer and head grow to 0.5, 4.5, 20.5 and 300.5.
+inline float attentionLogit(int32_t row, int32_t slot) {
+  constexpr float kLargest[] = {0.5F, 4.5F, 20.5F, 300.5F};
+  return kLargest[row] - static_cast<float>(3 - slot % 4);
+}
+
 /// The logits after the last of `tokens`, by a plain loop.
 inline std::vector<float> reference(const std::vector<int32_t> &tokens) {
   std::vector<float> logits(kVocab);

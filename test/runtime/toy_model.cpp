@@ -5,6 +5,7 @@
 // paged cache with the team it is given.
 #include "ToyFormula.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cmath>
@@ -34,6 +35,12 @@ static const char *const *const kTapNames = nullptr;
 /// A table that ends before the taps, as the first engines had it.
 #ifndef TOY_TABLE_SIZE
 #define TOY_TABLE_SIZE sizeof(fdpp_model_table)
+#endif
+
+/// Whether the model counts the logits of its attention, as it has none:
+/// toy::attentionLogit.
+#ifndef TOY_COUNTS
+#define TOY_COUNTS 1
 #endif
 
 struct fdpp_model {
@@ -176,6 +183,34 @@ void showValues(const fdpp_step &s) {
   show("logits", "", -1, s.num_rows, toy::kVocab, s.logits);
 }
 
+/// The rows of every token, layer and head.
+void countLogits(const fdpp_step &s) {
+  const fdpp_attention_statistics &all = *s.attention_statistics;
+  auto add = [&](uint64_t *histogram, int64_t row, float x) {
+    auto bin = static_cast<int64_t>((x - all.low) / all.width);
+    ++histogram[row * all.bins + std::clamp<int64_t>(bin, 0, all.bins - 1)];
+  };
+  auto widen = [&](int64_t at, float x) {
+    all.extremes[at] = std::min(all.extremes[at], x);
+    all.extremes[at + 1] = std::max(all.extremes[at + 1], x);
+  };
+  for (int32_t t = 0; t < s.num_tokens; ++t)
+    for (int32_t row = 0; row < toy::kLayers * toy::kHeads; ++row) {
+      float maximum = -INFINITY, sum = 0;
+      for (int32_t slot = 0; slot <= slotOf(s, t); ++slot) {
+        float x = toy::attentionLogit(row, slot);
+        add(all.logits, row, x);
+        widen(row * 4, x);
+        maximum = std::max(maximum, x);
+      }
+      for (int32_t slot = 0; slot <= slotOf(s, t); ++slot)
+        sum += std::exp(toy::attentionLogit(row, slot) - maximum);
+      add(all.row_maximum, row, maximum);
+      add(all.row_log_sum_exp, row, maximum + std::log(sum));
+      widen(row * 4 + 2, maximum + std::log(sum));
+    }
+}
+
 int32_t step(fdpp_model *model, fdpp_step *s) {
   s->status = FDPP_STATUS_OK;
   if (const char *why = complaint(*s)) {
@@ -189,6 +224,8 @@ int32_t step(fdpp_model *model, fdpp_step *s) {
   s->executor->parallel(s->executor->self, head, &work);
   if (kTapNames && s->tap)
     showValues(*s);
+  if (TOY_COUNTS && s->attention_statistics)
+    countLogits(*s);
   // A phi above 100 stands for a head whose every row fails its test.
   for (int32_t i = 0; model->phi && i < toy::kLayers * toy::kHeads; ++i)
     if (model->phi[i] > 100)
@@ -214,6 +251,8 @@ const fdpp_model_table kTable = {
     step,
     [](fdpp_model *model) { delete model; },
     kTapNames,
+    /*reads_phi=*/0,
+    TOY_COUNTS,
 };
 
 } // namespace

@@ -10,13 +10,6 @@
 
 namespace fdpp::eval {
 
-/// Consecutive windows of at most `length` tokens. Each begins with what the
-/// tokenizer puts in front of a text (BOS), which is not scored; without that
-/// the first token of each window is not scored. A last window that has nothing
-/// to score is left out.
-std::vector<Window> cutText(const tools::Engine &engine,
-                            const std::string &text, int32_t length);
-
 /// How an engine differs from a reference, over all scored tokens.
 struct Difference {
   Estimate nll;               // engine minus reference, nats

@@ -11,6 +11,8 @@
 #ifndef FDPP_TOOLS_FDPP_EVAL_REFERENCE_H
 #define FDPP_TOOLS_FDPP_EVAL_REFERENCE_H
 
+#include "Windows.h"
+
 #include <cstdint>
 #include <fstream>
 #include <span>
@@ -19,14 +21,7 @@
 
 namespace fdpp::eval {
 
-/// A piece of the text that is run by itself. Its last `scored` tokens are
-/// predicted from those before them.
-struct Window {
-  std::vector<int32_t> tokens;
-  int32_t scored = 0;
-
-  bool operator==(const Window &) const = default;
-};
+using tools::Window;
 
 int64_t scoredTokens(const std::vector<Window> &windows);
 

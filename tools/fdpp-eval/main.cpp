@@ -17,13 +17,8 @@ static std::vector<Window> windowsOf(const Options &options,
   int32_t length = options.window ? options.window : 512;
   if (!options.window)
     length = std::min(length, info.max_context);
-  if (length > info.max_context)
-    fail("-c " + std::to_string(length) + ": the engine's context ends at " +
-         std::to_string(info.max_context) + " tokens");
   std::vector<Window> windows =
       cutText(engine, readFile(options.text, "the text"), length);
-  if (windows.empty())
-    fail(options.text + ": holds nothing to predict");
   if (options.most && static_cast<size_t>(options.most) < windows.size())
     windows.resize(options.most);
   if (reference && windows != reference->windows())

@@ -300,6 +300,30 @@ typedef void (*fdpp_value_fn)(void *ctx, const struct fdpp_value *value);
 FDPP_API fdpp_result fdpp_session_set_tap(fdpp_session *session,
                                           fdpp_value_fn on_value, void *ctx);
 
+/* ---- Logits of attention ----------------------------------------------- */
+
+/* Where attention counts the logits of its rows, after scale, softcap and mask.
+ * The arrays are the caller's and are added to; every histogram is
+ * [layers][query_heads][bins], row-major: bin i counts what lies in
+ * low + [i, i + 1) * width, the first and the last also what lies beyond. */
+struct fdpp_logit_counts {
+  size_t struct_size;
+  int32_t bins; /* 1 or more */
+  float low, width;
+  uint64_t *logits;
+  uint64_t *row_maximum;     /* of each row's largest logit */
+  uint64_t *row_log_sum_exp; /* of log(sum(exp(logits))) of each row */
+  float *extremes; /* [layers][query_heads][4]: least and largest logit, least
+                      and largest log-sum-exp; begin with +inf, -inf, +inf,
+                      -inf */
+};
+
+/* Lets the session's steps count, until called with null; the arrays must live
+ * as long. Steps are much slower meanwhile, their results the same. Fails for
+ * engines that are older than this. */
+FDPP_API fdpp_result fdpp_session_count_logits(
+    fdpp_session *session, const struct fdpp_logit_counts *counts);
+
 /* ---- Sampling ---------------------------------------------------------- */
 
 /* Applied in this order: repetition penalty (arXiv 1909.05858), temperature,

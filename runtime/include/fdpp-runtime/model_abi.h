@@ -110,6 +110,24 @@ struct fdpp_tap {
 typedef void (*fdpp_tap_fn)(void *ctx, const struct fdpp_tap *tap);
 
 /*
+ * Where attention counts the logits of its rows (after scale, softcap and
+ * mask), for fdpp-calibrate. Three histograms for each layer and query head,
+ * each [layers][query_heads][bins], row-major: bin i counts what lies in low +
+ * [i, i + 1) * width, the first and the last also what lies beyond. They are
+ * added to.
+ */
+struct fdpp_attention_statistics {
+  uint32_t struct_size;
+  int32_t bins;
+  float low, width;
+  uint64_t *logits;
+  uint64_t *row_maximum;     /* of each row's largest logit */
+  uint64_t *row_log_sum_exp; /* of log(sum(exp(logits))) of each row */
+  float *extremes; /* [layers][query_heads][4]: least and largest logit, least
+                      and largest log-sum-exp; narrower ones are replaced */
+};
+
+/*
  * One step. [host] fields are read by the calling thread, [device] fields by
  * the kernels; on the CPU target both are ordinary memory.
  *
@@ -148,6 +166,8 @@ struct fdpp_step {
   const float *phi; /* [device] layers x query_heads, in the place of create's;
                        null: create's. What they hold may change between steps:
                        a head becomes exact by NaN */
+  /* [host] or null; for models with counts_logits */
+  const struct fdpp_attention_statistics *attention_statistics;
 };
 
 struct fdpp_model;
@@ -177,6 +197,8 @@ struct fdpp_model_table {
   const char *const *tap_names;
   /* Not 0: decode attention has an asynchronous softmax, relative to phi. */
   int32_t reads_phi;
+  /* Not 0: attention counts its logits in attention_statistics. */
+  int32_t counts_logits;
 };
 
 /* Returns the table, or null when `abi_version` is not the one built for. */

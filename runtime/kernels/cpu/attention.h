@@ -129,6 +129,16 @@ public:
     }
   }
 
+  /// Row r's logits of one page of keys, the one at slot `base`, into
+  /// to[page_tokens]. Returns the tokens of the page that the row sees.
+  Range page_logits(const E *keys, int r, int base,
+                    const AttentionOptions &options, float *to) {
+    score<1>(keys, r);
+    for (int t = 0; t < page_tokens; t += lanes)
+      store(to + t, logits_of(r, t, options));
+    return seen_of(r, base, page_tokens);
+  }
+
   /// The finished row; zero if it saw no key. False where it is not valid.
   template <class Y> FDPP_INLINE bool write_row(int r, Y *to) const {
     return finish_row<Softmax, head_dim>(
@@ -188,12 +198,28 @@ private:
     }
   }
 
+  /// The first `count` tokens of the page at slot `base`, as far as row r sees
+  /// them.
+  FDPP_INLINE Range seen_of(int r, int base, int count) const {
+    int begin = first_slot[r] > base ? first_slot[r] - base : 0;
+    int end = last_slot[r] - base < count ? last_slot[r] - base : count;
+    return {begin, end};
+  }
+
+  /// Row r's logits of 16 tokens from t on, of what `score` left.
+  FDPP_INLINE f32x16 logits_of(int r, int t,
+                               const AttentionOptions &options) const {
+    f32x16 x = load(&scores[r][t]) * options.scale;
+    if (options.softcap != 0.0f)
+      x = options.softcap * tanh(x / options.softcap);
+    return x;
+  }
+
   /// Turns row r's logits of the page at slot `base` into weights, in place.
   /// Returns one more than the last token of the page that the row sees.
   FDPP_NOINLINE int weigh(int r, int base, int count,
                           const AttentionOptions &options) {
-    int begin = first_slot[r] > base ? first_slot[r] - base : 0;
-    int end = last_slot[r] - base < count ? last_slot[r] - base : count;
+    auto [begin, end] = seen_of(r, base, count);
     rescale[r] = 1.0f;
     if (begin >= end) {
       for (int t = 0; t < page_tokens; t += lanes)
@@ -222,10 +248,7 @@ private:
         return weigh_fixed(r, options, mask);
     f32x16 most = splat(minus_infinity);
     for (int t = 0; t < page_tokens; t += lanes) {
-      f32x16 x = load(&scores[r][t]) * options.scale;
-      if (options.softcap != 0.0f)
-        x = options.softcap * tanh(x / options.softcap);
-      x = mask(x, minus_infinity, t);
+      f32x16 x = mask(logits_of(r, t, options), minus_infinity, t);
       most = select(x > most, x, most);
       store(&scores[r][t], x);
     }
@@ -251,10 +274,7 @@ private:
     const float phi = maximum[r];
     f32x16 total = splat(0.0f);
     for (int t = 0; t < page_tokens; t += lanes) {
-      f32x16 x = load(&scores[r][t]) * options.scale;
-      if (options.softcap != 0.0f)
-        x = options.softcap * tanh(x / options.softcap);
-      f32x16 exact = mask(exp_shifted(x - phi), 0.0f, t);
+      f32x16 exact = mask(exp_shifted(logits_of(r, t, options) - phi), 0.0f, t);
       f32x16 p = Softmax::round(exact);
       total += Softmax::summed(exact, p);
       store(&scores[r][t], p);

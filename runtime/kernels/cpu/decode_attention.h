@@ -11,7 +11,7 @@
 #define FDPP_KERNELS_CPU_DECODE_ATTENTION_H
 
 #include "kernels/common/scratch.h"
-#include "kernels/cpu/attention.h"
+#include "kernels/cpu/observe.h"
 
 namespace fdpp::cpu {
 
@@ -252,6 +252,7 @@ template <int QueryHeads, class CacheType, class Q, class Y>
 void decode_attention(Team &team, const Batch &batch, int layer, const Q *query,
                       const CacheType &cache, const AttentionOptions &options,
                       void *scratch, Y *out) {
+  observe_attention<QueryHeads>(team, batch, layer, query, cache, options);
   DecodeAttention<QueryHeads, CacheType, Q, Y, ExactSoftmax>{
       batch, layer, query, cache, options, scratch, out}
       .run(team);
@@ -267,6 +268,7 @@ void async_softmax_decode_attention(Team &team, const Batch &batch, int layer,
                                     const AttentionOptions &options,
                                     const float *phi, void *scratch, Y *out,
                                     int32_t *invalid) {
+  observe_attention<QueryHeads>(team, batch, layer, query, cache, options);
   DecodeAttention<QueryHeads, CacheType, Q, Y, Softmax>{
       batch,   layer,
       query,   cache,

@@ -153,6 +153,14 @@ template <class M> class ModelTable {
     return known && step->phi ? step->phi : model.phi;
   }
 
+  /// Null for a step of a runtime that counts no logits.
+  static const fdpp_attention_statistics *statistics_of(const fdpp_step *step) {
+    bool known =
+        step->struct_size >= offsetof(fdpp_step, attention_statistics) +
+                                 sizeof(fdpp_step::attention_statistics);
+    return known ? step->attention_statistics : nullptr;
+  }
+
   static constexpr const char *const *tap_names() {
     if constexpr (HasTaps<M>)
       return M::tap_names;
@@ -168,7 +176,7 @@ template <class M> class ModelTable {
               Step{args->num_tokens, args->num_seqs, args->num_rows,
                    args->decode_seqs, args->tokens, args->positions, args->rows,
                    Batch{args->num_seqs, args->seq_offsets, args->context,
-                         args->pages, args->max_pages},
+                         args->pages, args->max_pages, statistics_of(args)},
                    typename M::KvCache{args->cache, args->num_pages},
                    args->logits, arena, arena + M::arena_bytes,
                    phi_of(*reinterpret_cast<const Model *>(model), args),
@@ -194,7 +202,8 @@ public:
       .step = step,
       .destroy = destroy,
       .tap_names = tap_names(),
-      .reads_phi = ReadsPhi<M>};
+      .reads_phi = ReadsPhi<M>,
+      .counts_logits = true};
 };
 
 /// The body of `fdpp_model_query`.

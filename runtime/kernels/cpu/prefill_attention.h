@@ -6,7 +6,7 @@
 #ifndef FDPP_KERNELS_CPU_PREFILL_ATTENTION_H
 #define FDPP_KERNELS_CPU_PREFILL_ATTENTION_H
 
-#include "kernels/cpu/attention.h"
+#include "kernels/cpu/observe.h"
 
 namespace fdpp::cpu {
 
@@ -16,6 +16,7 @@ template <int QueryHeads, class CacheType, class Q, class Y,
 void prefill_attention(Team &team, const Batch &batch, int layer,
                        const Q *query, const CacheType &cache,
                        const AttentionOptions &options, Y *out) {
+  observe_attention<QueryHeads>(team, batch, layer, query, cache, options);
   using Block = BlockFor<CacheType, Softmax>;
   constexpr int kv_heads = CacheType::kv_heads;
   constexpr int group = QueryHeads / kv_heads;

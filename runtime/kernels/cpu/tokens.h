@@ -5,6 +5,7 @@
 #ifndef FDPP_KERNELS_CPU_TOKENS_H
 #define FDPP_KERNELS_CPU_TOKENS_H
 
+#include "fdpp-runtime/model_abi.h"
 #include "kernels/cpu/prologue.h"
 #include "kernels/cpu/team.h"
 
@@ -19,11 +20,14 @@ struct Batch {
   const int32_t *context;     // [S], the step's tokens included
   const int32_t *pages;       // [S][max_pages]
   int max_pages;
+  /// What attention counts its logits in; null: nowhere.
+  const fdpp_attention_statistics *statistics = nullptr;
 
   /// The sequences [first, end) alone; token indices stay those of the step.
   Batch range(int first, int end) const {
-    return {end - first, seq_offsets + first, context + first,
-            pages + int64_t(first) * max_pages, max_pages};
+    return {end - first,     seq_offsets + first,
+            context + first, pages + int64_t(first) * max_pages,
+            max_pages,       statistics};
   }
 
   int tokens_of(int s) const { return seq_offsets[s + 1] - seq_offsets[s]; }
