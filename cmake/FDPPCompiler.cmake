@@ -17,6 +17,24 @@ add_custom_target(fdpp-tablegen)
 add_library(fdpp-pch OBJECT ${PROJECT_SOURCE_DIR}/cmake/pch.cpp)
 target_precompile_headers(fdpp-pch PRIVATE ${PROJECT_SOURCE_DIR}/cmake/pch.h)
 target_compile_options(fdpp-pch PRIVATE -Xclang -fno-pch-timestamp)
+fdpp_sum_precompiled_header(fdpp-pch ${PROJECT_SOURCE_DIR}/cmake/pch.h
+  ${LLVM_INCLUDE_DIRS} ${MLIR_INCLUDE_DIRS})
+
+# fdpp_use_precompiled_header(NAME SOURCES...)
+# REUSE_FROM would say the same with an absolute path that ccache does not know
+# for one. Sources with SKIP_PRECOMPILE_HEADERS go without.
+function(fdpp_use_precompiled_header name)
+  set(pch ${PROJECT_BINARY_DIR}/CMakeFiles/fdpp-pch.dir/cmake_pch.hxx.pch)
+  add_dependencies(${name} fdpp-pch)
+  foreach(source IN LISTS ARGN)
+    get_source_file_property(skip ${source} SKIP_PRECOMPILE_HEADERS)
+    if(NOT skip)
+      set_property(SOURCE ${source} APPEND PROPERTY COMPILE_OPTIONS
+        -Xclang -fno-pch-timestamp -Winvalid-pch -include-pch ${pch})
+      set_property(SOURCE ${source} APPEND PROPERTY OBJECT_DEPENDS ${pch})
+    endif()
+  endforeach()
+endfunction()
 
 # fdpp_add_library(NAME SOURCES... [LIBS ...])
 # A static compiler library against the shared libMLIR and libLLVM.
@@ -24,8 +42,9 @@ function(fdpp_add_library name)
   cmake_parse_arguments(ARG "" "" "LIBS" ${ARGN})
   add_library(${name} STATIC ${ARG_UNPARSED_ARGUMENTS})
   add_dependencies(${name} fdpp-tablegen)
-  target_precompile_headers(${name} REUSE_FROM fdpp-pch)
-  target_compile_options(${name} PRIVATE -Xclang -fno-pch-timestamp)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL Clang)
+    fdpp_use_precompiled_header(${name} ${ARG_UNPARSED_ARGUMENTS})
+  endif()
   target_compile_definitions(${name} PUBLIC ${LLVM_DEFINITIONS_LIST})
   target_link_libraries(${name} PUBLIC ${ARG_LIBS} MLIR LLVM)
 endfunction()
