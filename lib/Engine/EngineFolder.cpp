@@ -140,6 +140,7 @@ EngineFolder::~EngineFolder() {
 llvm::Expected<EngineFolder> EngineFolder::create(StringRef target) {
   removeLeftovers(target);
   std::string folder = parentOf(target) + "/" + prefixOf(target) + "XXXXXX";
+  HeldInterrupts untilItIsNamed;
   if (!mkdtemp(folder.data()))
     return fileError(parentOf(target), "write in the folder", errno);
   // mkdtemp makes folders private; an engine is as readable as any output.

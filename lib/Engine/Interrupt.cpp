@@ -2,6 +2,7 @@
 
 #include "fdpp/Engine/Interrupt.h"
 
+#include <atomic>
 #include <csignal>
 #include <cstring>
 #include <initializer_list>
@@ -11,20 +12,25 @@
 static constexpr int kInternalError = 70, kInterrupted = 130;
 static char unfinished[4096];
 static char stage[128];
+// While held, an interrupt only leaves its mark.
+static std::atomic<bool> held, interrupted;
 
 // What follows only calls what POSIX allows in a signal handler.
 
-/// By another process: removing folders is not allowed in this one.
+/// By another process: removing folders is not allowed in this one. Again
+/// where another thread has just put a file into it.
 static void removeUnfinished() {
   if (unfinished[0] == '\0')
     return;
-  pid_t child = fork();
-  if (child == 0) {
-    execl("/bin/rm", "rm", "-rf", "--", unfinished, nullptr);
-    _exit(1);
+  for (int times = 0; times < 5 && access(unfinished, F_OK) == 0; ++times) {
+    pid_t child = fork();
+    if (child == 0) {
+      execl("/bin/rm", "rm", "-rf", "--", unfinished, nullptr);
+      _exit(1);
+    }
+    if (child > 0)
+      waitpid(child, nullptr, 0);
   }
-  if (child > 0)
-    waitpid(child, nullptr, 0);
 }
 
 static void say(const char *text) {
@@ -32,6 +38,10 @@ static void say(const char *text) {
 }
 
 static void handleInterrupt(int) {
+  if (held) {
+    interrupted = true;
+    return;
+  }
   removeUnfinished();
   say("\nfdpp-compile: interrupted\n");
   _exit(kInterrupted);
@@ -96,6 +106,14 @@ void mlir::fdpp::noteStage(llvm::StringRef name) {
   name = name.take_front(sizeof(stage) - 1);
   std::memcpy(stage, name.data(), name.size());
   stage[name.size()] = '\0';
+}
+
+mlir::fdpp::HeldInterrupts::HeldInterrupts() { held = true; }
+
+mlir::fdpp::HeldInterrupts::~HeldInterrupts() {
+  held = false;
+  if (interrupted)
+    handleInterrupt(SIGINT);
 }
 
 void mlir::fdpp::removeOnInterrupt(llvm::StringRef folder) {

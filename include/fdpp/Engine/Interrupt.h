@@ -18,6 +18,14 @@ void noteStage(llvm::StringRef name);
 /// Names the unfinished folder; "" for none. At most 4095 bytes.
 void removeOnInterrupt(llvm::StringRef folder);
 
+/// Puts interrupts off while it lives: a folder that is made has no name to be
+/// removed by yet. One at a time.
+struct HeldInterrupts {
+  HeldInterrupts();
+  ~HeldInterrupts();
+  HeldInterrupts(const HeldInterrupts &) = delete;
+};
+
 } // namespace mlir::fdpp
 
 #endif // FDPP_ENGINE_INTERRUPT_H
