@@ -4,17 +4,9 @@ something is missing."""
 
 import os
 
-import pytest
-
 collect_ignore = [] if "FDPP_SANITIZED_BUILD" in os.environ else ["test_sanitized_engine.py"]
 
 
 def pytest_configure(config):
     config.addinivalue_line(
         "markers", "alone: measures time or memory, so nothing may run beside it")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def object_cache(tmp_path_factory):
-    """Compiled kernels of this run, not of the user's."""
-    os.environ["FDPP_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))

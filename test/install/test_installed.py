@@ -25,7 +25,7 @@ CONSUMERS = ROOT / "test" / "consumers"
 # Nothing of this session's environment helps the installed programs.
 CLEAN = {key: value for key, value in os.environ.items()
          if not key.startswith(("FDPP_", "LD_", "PYTHON", "CMAKE_"))}
-CLEAN |= {"CC": "clang-22", "CXX": "clang++-22"}
+CLEAN |= {"CC": "clang-22", "CXX": "clang++-22", "FDPP_CACHE_DIR": str(needs.KERNEL_CACHE)}
 
 
 def call(*words, env=None, cwd=None) -> subprocess.CompletedProcess:

@@ -3,7 +3,6 @@
 and engines that several files share."""
 
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -16,14 +15,6 @@ sys.path.insert(0, str(ROOT / "python" / "src"))
 import tiny_models  # noqa: E402
 from compiler import FUSED, compile_model  # noqa: E402
 from fdpp.export import main as export  # noqa: E402
-
-
-@pytest.fixture(scope="session", autouse=True)
-def object_cache(tmp_path_factory) -> Path:
-    """Compiled kernels of this run, not of the user's."""
-    folder = tmp_path_factory.mktemp("cache")
-    os.environ["FDPP_CACHE_DIR"] = str(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHECKING = "FDPP_BUILD_DIR" in os.environ
 BUILD = Path(os.environ.get("FDPP_BUILD_DIR", ROOT / "build" / "release"))
 BIN = BUILD / "bin"
+KERNEL_CACHE = BUILD.resolve() / "kernel-cache"
 
 
 def tools(*names: str) -> pytest.MarkDecorator:
