@@ -74,6 +74,31 @@ function(fdpp_install_kernels)
   file(CREATE_LINK ${PROJECT_SOURCE_DIR}/share/tuning ${tree}/tuning SYMBOLIC)
 endfunction()
 
+# What passes outside of the project's tree are built with: the dialects' headers
+# and, as FDPP::pass-plugin, how to use them. No library: the tool that loads a
+# plugin has all that these headers declare (test/install).
+function(fdpp_install_pass_plugin)
+  foreach(tree ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR})
+    foreach(part Dialect Pipelines)
+      install(DIRECTORY ${tree}/include/fdpp/${part}
+        DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/fdpp COMPONENT Development
+        FILES_MATCHING PATTERN *.h PATTERN *.td PATTERN *.h.inc
+        PATTERN CMakeFiles EXCLUDE)
+    endforeach()
+  endforeach()
+  add_library(fdpp_pass_plugin INTERFACE)
+  target_include_directories(fdpp_pass_plugin INTERFACE
+    $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+  target_compile_features(fdpp_pass_plugin INTERFACE cxx_std_20)
+  # LLVM is built without run-time type information.
+  target_compile_options(fdpp_pass_plugin INTERFACE
+    $<$<COMPILE_LANGUAGE:CXX>:-fno-rtti>)
+  set_target_properties(fdpp_pass_plugin PROPERTIES EXPORT_NAME pass-plugin)
+  install(TARGETS fdpp_pass_plugin EXPORT FDPPPassPluginTargets)
+  install(EXPORT FDPPPassPluginTargets NAMESPACE FDPP::
+    DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/FDPP COMPONENT Development)
+endfunction()
+
 # fdpp-export as sources that pip installs from, and the demo over all of it.
 function(fdpp_install_python)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/python/src

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """What an engineer has when something goes wrong: reproducers that shrink,
-passes from plugins, remarks as YAML, and fdpp-inspect."""
+remarks as YAML, and fdpp-inspect. (Passes from plugins: test/install.)"""
 
 import json
 import re
@@ -12,7 +12,6 @@ import pytest
 from compiler import compile_model, fails
 
 pytestmark = needs.tools("fdpp-compile", "fdpp-inspect", "fdpp-opt", "fdpp-reduce")
-PLUGIN = needs.ROOT / "test" / "consumers" / "pass-plugin"
 
 
 def call(tool, *arguments):
@@ -44,48 +43,6 @@ def test_a_reproducer_shrinks_and_fails_again(exported, tmp_path):
     again = call("fdpp-opt", "--run-reproducer", small)
     assert again.returncode == 1
     assert "'onnx.Identity' has no place in phase 'fused'" in again.stderr
-
-
-@pytest.fixture(scope="module")
-def plugin(tmp_path_factory):
-    """Built like any project outside of this one."""
-    cache = (needs.BUILD / "CMakeCache.txt").read_text()
-    compiler, mlir = (
-        re.search(rf"^{name}:\w+=(.*)$", cache, re.M)[1]
-        for name in ("CMAKE_CXX_COMPILER", "MLIR_DIR")
-    )
-    build = tmp_path_factory.mktemp("plugin")
-    includes = f"{needs.ROOT}/include;{needs.BUILD}/include"
-    for command in (
-        ["cmake", "-S", PLUGIN, "-B", build, "-G", "Ninja", f"-DMLIR_DIR={mlir}",
-         f"-DCMAKE_CXX_COMPILER={compiler}", f"-DFDPP_INCLUDE_DIRS={includes}"],
-        ["cmake", "--build", build],
-    ):
-        result = subprocess.run(command, capture_output=True, text=True)
-        assert result.returncode == 0, result.stdout + result.stderr
-    return build / "libcount-linears.so"
-
-
-def test_passes_of_a_plugin(plugin, tmp_path):
-    model = needs.ROOT / "test" / "Dialect" / "FDPP" / "raised.mlir"
-    load = f"--load-pass-plugin={plugin}"
-    result = call(
-        "fdpp-opt", model, load, "--pass-pipeline=builtin.module(count-linears)",
-        "--remarks-filter=example", "-o", tmp_path / "out.mlir",
-    )
-    assert result.returncode == 0, result.stderr
-    assert "remark: [Analysis] count-linears" in result.stderr
-    assert "| Function=step | linears=15\n" in result.stderr
-
-    pipeline = "builtin.module(cse,count-linears{limit=2})"
-    result = call("fdpp-opt", model, load, f"--pass-pipeline={pipeline}")
-    assert result.returncode == 1
-    assert "has 15 linears, more than 2" in result.stderr
-
-    small = tmp_path / "small.mlir"
-    result = call("fdpp-reduce", model, load, f"--pipeline={pipeline}", "-o", small)
-    assert result.returncode == 0, result.stderr
-    assert small.read_text().count("fdpp.linear") == 3
 
 
 def test_remarks_as_yaml(model, quick, tmp_path):
