@@ -82,8 +82,12 @@ add_llvm_repository() {
   # shellcheck disable=SC1091
   codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
   as_root apt-get install -y -q --no-install-recommends ca-certificates wget
-  as_root wget -q -O /etc/apt/trusted.gpg.d/apt.llvm.org.asc \
-    https://apt.llvm.org/llvm-snapshot.gpg.key
+  if ! as_root wget -q -T 60 -O /etc/apt/trusted.gpg.d/apt.llvm.org.asc \
+    https://apt.llvm.org/llvm-snapshot.gpg.key; then
+    as_root rm -f /etc/apt/trusted.gpg.d/apt.llvm.org.asc
+    echo "setup.sh: cannot reach apt.llvm.org, which alone has LLVM $llvm for $system" >&2
+    exit 1
+  fi
   as_root sh -c "echo 'deb http://apt.llvm.org/$codename/ llvm-toolchain-$codename-$llvm main' >/etc/apt/sources.list.d/llvm-$llvm.list"
   as_root apt-get update -q
 }
@@ -91,7 +95,7 @@ add_llvm_repository() {
 if [ ${#missing[@]} -gt 0 ]; then
   echo "installing ${#missing[@]} packages: ${missing[*]}" >&2
   as_root apt-get update -q
-  if [ "$dry_run" = no ] && ! apt-cache show "llvm-$llvm-dev" >/dev/null 2>&1; then
+  if ! apt-cache show "llvm-$llvm-dev" >/dev/null 2>&1; then
     add_llvm_repository
   fi
   as_root env DEBIAN_FRONTEND=noninteractive \

@@ -6,6 +6,7 @@ There a missing tool or package is a failure, not a reason to skip."""
 
 import importlib
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,3 +29,16 @@ def tools(*names: str) -> pytest.MarkDecorator:
 def module(name: str):
     """The module; skips unless it is installed."""
     return importlib.import_module(name) if CHECKING else pytest.importorskip(name)
+
+
+def onnxruntime_after(version: str, why: str) -> None:
+    """Skips where onnxruntime is not newer. Python 3.10 (Ubuntu 22.04) has none
+    newer than 1.23.2; elsewhere a check fails."""
+    from importlib.metadata import version as installed
+
+    def parts(text: str) -> list[int]:
+        return [int(part) for part in text.split(".")[:2]]
+
+    if parts(installed("onnxruntime")) <= parts(version):
+        missing = pytest.fail if CHECKING and sys.version_info >= (3, 11) else pytest.skip
+        missing(f"onnxruntime {installed('onnxruntime')}: {why}")

@@ -10,6 +10,7 @@ import onnx
 import pytest
 
 import llama_reference
+import needs
 import tiny_models
 from fdpp.export import main as export
 from fdpp.progress import Progress
@@ -49,6 +50,7 @@ def test_any_split_gives_the_same_logits(exported, chunks):
 
 
 def test_left_padded_batch_equals_single_sequences(exported):
+    needs.onnxruntime_after("1.23", "rows that see no key are NaN, and so is what follows them")
     config, weights, folder = exported
     sequences = [TOKENS, TOKENS[4:13]]
     width = len(TOKENS)
