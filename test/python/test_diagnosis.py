@@ -87,7 +87,7 @@ def test_inspect_prints_an_engine(tiny_engine):
     assert re.search(r"^  wqkv +\d+ x \[\d+ x \d+\] bf16 packed, ", text, re.M)
     # Functions of model.so that the kernel headers gave, by size.
     kernels = re.findall(r"^ +(\d+) (\S.*)$", text.split("\nkernels: ")[1], re.M)
-    assert any(name.startswith("decode_attention<") for _, name in kernels)
+    assert any(name.startswith("DecodeAttention<") for _, name in kernels)
     sizes = [int(size) for size, _ in kernels]
     assert sizes == sorted(sizes, reverse=True)
 
@@ -111,7 +111,7 @@ def test_inspect_compares(exported, tiny_engine, tmp_path):
     assert "! model.weight_dtype: bf16 -> f32" in lines
     assert "- command[--dtype=bf16]" in lines and "+ command[--dtype=f32]" in lines
     assert "! report.weights[wqkv].dtype: bf16 -> f32" in lines
-    assert any(line.startswith("- kernel[decode_attention<") for line in lines)
+    assert any(line.startswith("- kernel[DecodeAttention<") for line in lines)
     assert not any("vocab_size" in line for line in lines)
 
 
