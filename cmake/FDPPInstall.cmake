@@ -83,7 +83,7 @@ function(fdpp_install_pass_plugin)
       install(DIRECTORY ${tree}/include/fdpp/${part}
         DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/fdpp COMPONENT Development
         FILES_MATCHING PATTERN *.h PATTERN *.td PATTERN *.h.inc
-        PATTERN CMakeFiles EXCLUDE)
+        PATTERN Interpreter EXCLUDE PATTERN CMakeFiles EXCLUDE)
     endforeach()
   endforeach()
   add_library(fdpp_pass_plugin INTERFACE)
