@@ -81,6 +81,7 @@ template <class P> struct FixedThreshold : AsyncSoftmax<P> {
 };
 /// Denominators of terms that were not rounded.
 template <class P> struct UnroundedSum : AsyncSoftmax<P> {
+  using weights = UnroundedSum;
   static f32x16 summed(f32x16 exact, f32x16) { return exact; }
 };
 /// The same with a threshold that such sums pass.

@@ -65,6 +65,18 @@ TEST(Team, TicketsAreTakenOnceAndStartAgain) {
     EXPECT_EQ(5, count.load());
 }
 
+TEST(Team, AllThreadsSeeAFlagOfTheirRound) {
+  on_team(4, [&](cpu::Team &team) {
+    for (int round = 0; round < 2000; ++round) {
+      bool flag = round % 7 == 2 || round % 11 < 2;
+      if (flag && team.index == round % 4)
+        team.raise();
+      team.barrier();
+      EXPECT_EQ(flag, team.raised()) << round;
+    }
+  });
+}
+
 TEST(Team, SharesCoverAndDifferByOne) {
   for (int count = 1; count < 20; ++count)
     for (int items = 0; items < 100; ++items) {

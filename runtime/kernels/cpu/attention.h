@@ -29,6 +29,7 @@ inline constexpr float minus_infinity = -__builtin_inff();
 /// running maximum, and a rescale of what was summed under an older one
 /// (Milakov and Gimelshein, 2018).
 struct ExactSoftmax {
+  using weights = ExactSoftmax;
   static constexpr bool async = false;
 };
 
@@ -37,6 +38,8 @@ struct ExactSoftmax {
 /// one (NaN) are exact. Weights are rounded to P; docs/numerics.md has the rule
 /// of valid rows and its proof.
 template <class P = float> struct AsyncSoftmax {
+  /// What a block of rows has to know; rules that differ in valid() share it.
+  using weights = AsyncSoftmax;
   static constexpr bool async = true;
   static constexpr float least_sum = std::is_same_v<P, f16> ? 1.0f : 0x1p-84f;
 
@@ -140,8 +143,9 @@ public:
   }
 
   /// The finished row; zero if it saw no key. False where it is not valid.
-  template <class Y> FDPP_INLINE bool write_row(int r, Y *to) const {
-    return finish_row<Softmax, head_dim>(
+  template <class Rule = Softmax, class Y>
+  FDPP_INLINE bool write_row(int r, Y *to) const {
+    return finish_row<Rule, head_dim>(
         fixed[r], sum[r],
         [&](int d, int count)
             FDPP_INLINE_LAMBDA { return load(&output[r][d], count); },
@@ -325,7 +329,7 @@ private:
 template <class CacheType, class Softmax>
 using BlockFor =
     AttentionBlock<typename CacheType::element, CacheType::head_dim,
-                   CacheType::page_tokens, Softmax>;
+                   CacheType::page_tokens, typename Softmax::weights>;
 
 /// Slots [begin, end) that token t of sequence s sees.
 FDPP_INLINE Range visible_slots(const Batch &batch, int s, int t,

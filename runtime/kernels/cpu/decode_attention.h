@@ -141,8 +141,8 @@ public:
       return;
     Range mine = team.share(batch.sequences * most * QueryHeads);
     for (int i = mine.begin; i < mine.end; ++i)
-      combine_one(partials, i / (most * QueryHeads), i % (most * QueryHeads),
-                  most * group);
+      combine_one(team, partials, i / (most * QueryHeads),
+                  i % (most * QueryHeads), most * group);
     team.barrier();
   }
 
@@ -169,9 +169,12 @@ private:
   }
 
   /// A row that sees no key is zero and valid.
-  void note(int s, int row, int64_t place, bool valid) const {
-    if (invalid)
-      invalid[place] = !valid && !slots_of(s, row).empty();
+  void note(Team &team, int s, int row, int64_t place, bool valid) const {
+    if (!invalid)
+      return;
+    invalid[place] = !valid && !slots_of(s, row).empty();
+    if (invalid[place])
+      team.raise();
   }
 
   /// The pieces that this thread draws. True if any sequence has several.
@@ -190,7 +193,8 @@ private:
         attend_piece(block, s, head, {begin, end}, [&](int row, int r) {
           int64_t at = place(s, head, row);
           if (cut.pieces == 1)
-            note(s, row, at, block.write_row(r, out + at * head_dim));
+            note(team, s, row, at,
+                 block.template write_row<Softmax>(r, out + at * head_dim));
           else
             write_partial(block, r,
                           partials.at(s, head * most * group + row, part));
@@ -229,8 +233,8 @@ private:
   }
 
   /// `within`: rows that one KV head has room for.
-  void combine_one(const AttentionPartials &partials, int s, int row,
-                   int within) const {
+  void combine_one(Team &team, const AttentionPartials &partials, int s,
+                   int row, int within) const {
     AttentionSplit cut = split(s);
     int head = row / within, i = row % within;
     if (cut.pieces <= 1 || i >= batch.tokens_of(s) * group)
@@ -239,7 +243,7 @@ private:
     if (!wanted(at))
       return;
     float reference = phi_of(query_head(head, i));
-    note(s, i, at,
+    note(team, s, i, at,
          combine_row<Softmax, head_dim>(partials.at(s, row, 0), partials.stride,
                                         cut.pieces, reference == reference,
                                         out + at * head_dim));
@@ -278,28 +282,25 @@ void async_softmax_decode_attention(Team &team, const Batch &batch, int layer,
       .run(team);
 }
 
-/// Replaces the rows that `invalid` names by exact ones and counts them in
-/// counts[layer][QueryHeads], unless that is null.
+/// Replaces the rows that `invalid` names, as the call of
+/// async_softmax_decode_attention just before left it, by exact ones and counts
+/// them in counts[layer][QueryHeads], unless that is null.
 template <int QueryHeads, class CacheType, class Q, class Y>
 void recompute_rows(Team &team, const Batch &batch, int layer, const Q *query,
                     const CacheType &cache, const AttentionOptions &options,
                     const int32_t *invalid, uint64_t *counts, void *scratch,
                     Y *out) {
+  if (!team.raised())
+    return;
   int64_t begin = int64_t(batch.seq_offsets[0]) * QueryHeads;
   int64_t end = int64_t(batch.seq_offsets[batch.sequences]) * QueryHeads;
-  int32_t any = 0;
-  for (int64_t i = begin; i < end; ++i)
-    any |= invalid[i];
-  if (any && counts && team.index == 0)
+  if (counts && team.index == 0)
     for (int64_t i = begin; i < end; ++i)
       counts[int64_t(layer) * QueryHeads + i % QueryHeads] += invalid[i] != 0;
-  if (any)
-    DecodeAttention<QueryHeads, CacheType, Q, Y, ExactSoftmax>{
-        batch,   layer, query,   cache,   options,
-        scratch, out,   nullptr, nullptr, invalid}
-        .run(team);
-  // Nobody may write over `invalid` while another thread still reads it.
-  team.barrier();
+  DecodeAttention<QueryHeads, CacheType, Q, Y, ExactSoftmax>{
+      batch,   layer, query,   cache,   options,
+      scratch, out,   nullptr, nullptr, invalid}
+      .run(team);
 }
 
 } // namespace fdpp::cpu

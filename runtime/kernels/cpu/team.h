@@ -31,6 +31,8 @@ struct TeamState {
   alignas(64) std::atomic<int32_t> sleepers{0};
   /// Next piece of dynamically shared work; 0 behind every barrier.
   alignas(64) std::atomic<int32_t> ticket{0};
+  /// How often some thread raised a flag, in turns of two.
+  alignas(64) std::atomic<uint32_t> raised[2] = {0, 0};
 };
 
 struct Range {
@@ -79,12 +81,29 @@ public:
     return state.ticket.fetch_add(items, std::memory_order_relaxed);
   }
 
+  /// Lets the next call of raised() behind a barrier be true.
+  void raise() { state.raised[turn].fetch_add(1, std::memory_order_relaxed); }
+
+  /// The same on all threads: whether any has called raise() since the call
+  /// before. They call it equally often, between two barriers once. It needs no
+  /// barrier behind it: who is ahead raises the other flag, and is not two
+  /// ahead without one.
+  bool raised() {
+    uint32_t now = state.raised[turn].load(std::memory_order_relaxed);
+    bool result = now != seen[turn];
+    seen[turn] = now;
+    turn ^= 1;
+    return result;
+  }
+
 private:
   // A pause takes 20 to 50 ns: 50 to 100 us, and a few.
   static constexpr int most_patience = 2000, least_patience = 32;
 
   TeamState &state;
   int patience = most_patience; // pauses before this thread sleeps
+  int turn = 0;
+  uint32_t seen[2] = {0, 0}; // of the counts in `state`
 
   static void pause() {
 #if defined(__x86_64__)
