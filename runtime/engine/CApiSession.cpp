@@ -202,6 +202,8 @@ fdpp_result fdpp_session_get_stats(const fdpp_session *session,
         own.recomputed().begin(), own.recomputed().end(), uint64_t{0});
     value.total_pages = own.pages().pages();
     value.free_pages = own.pages().freePages();
+    value.phi_rows = own.phiBank().rows();
+    value.exact_heads = own.phiBank().switched();
     writeStruct(stats, value);
   });
 }

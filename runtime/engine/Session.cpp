@@ -34,6 +34,14 @@ bool countsLogits(const fdpp_model_table &table) {
   return known && table.counts_logits;
 }
 
+/// False for engines whose attention is exact, also those that are older than
+/// the asynchronous softmax.
+bool readsPhi(const fdpp_model_table &table) {
+  return table.struct_size >= offsetof(fdpp_model_table, reads_phi) +
+                                  sizeof(fdpp_model_table::reads_phi) &&
+         table.reads_phi;
+}
+
 void checkOption(const char *name, int64_t value, int64_t most) {
   if (value < 1 || value > most)
     userError(std::string(name) + " " + text(value) +
@@ -104,15 +112,15 @@ Session::Session(const ModelView &view, const SessionOptions &wish)
       builder(limits(), settings.sequences,
               pagesForContext(settings.context, limits())),
       sampling(limits().vocab_size),
-      recomputedRows(static_cast<size_t>(limits().layers) *
-                     limits().query_heads) {
+      phi(limits(), model.phi, readsPhi(*model.table)) {
   sequences.reserve(settings.sequences);
   request.struct_size = sizeof(request);
   request.num_pages = settings.pages;
   request.cache = cache.data();
   request.workspace = workspace.data();
   request.executor = &threads.executor();
-  request.recomputed_rows = recomputedRows.data();
+  request.recomputed_rows = phi.counters();
+  request.phi = phi.data();
   instance = model.table->create(0, model.weights, model.phi);
   if (!instance)
     throw Error(ErrorKind::Memory, "no memory for the model");
@@ -171,7 +179,7 @@ void Session::countLogits(const fdpp_attention_statistics *given) {
 
 void Session::resetStats() {
   counters = {};
-  std::fill(recomputedRows.begin(), recomputedRows.end(), 0);
+  phi.reset();
 }
 
 float *Session::logitsRow(int64_t row) const {
@@ -298,7 +306,16 @@ void Session::storeLogits(const StepItem *items, int32_t kept) {
   }
 }
 
+/// Tokens of the step that went through decode attention.
+uint64_t Session::decodedTokens() const {
+  if (request.entry == FDPP_DECODE)
+    return request.num_tokens;
+  return request.entry == FDPP_MIXED ? request.seq_offsets[request.decode_seqs]
+                                     : 0;
+}
+
 void Session::record(double ms) {
+  phi.record(decodedTokens());
   PhaseStats &phase =
       request.entry == FDPP_DECODE ? counters.decode : counters.prefill;
   ++phase.steps;

@@ -6,6 +6,7 @@
 #define FDPP_RUNTIME_ENGINE_SESSION_H
 
 #include "PageAllocator.h"
+#include "PhiBank.h"
 #include "Region.h"
 #include "Sampler.h"
 #include "Sequence.h"
@@ -106,7 +107,8 @@ public:
   SessionStats &stats() { return counters; }
   const SessionStats &stats() const { return counters; }
   /// layers x query_heads counts of rows redone exactly.
-  const std::vector<uint64_t> &recomputed() const { return recomputedRows; }
+  const std::vector<uint64_t> &recomputed() const { return phi.counts(); }
+  const PhiBank &phiBank() const { return phi; }
   void resetStats();
 
 private:
@@ -115,6 +117,7 @@ private:
   void runParts(const StepItem *items);
   void storeLogits(const StepItem *items, int32_t kept);
   void record(double ms);
+  uint64_t decodedTokens() const;
   bool owns(const Sequence *sequence) const;
   float *logitsRow(int64_t row) const;
 
@@ -129,7 +132,7 @@ private:
   fdpp_step request = {};
   fdpp_attention_statistics statistics = {};
   std::vector<std::unique_ptr<Sequence>> sequences;
-  std::vector<uint64_t> recomputedRows;
+  PhiBank phi;
   std::atomic<pid_t> stepping{0}; // the process a step runs in
   uint64_t serial = 0; // of step calls, to know whose logits still stand
   SessionStats counters;

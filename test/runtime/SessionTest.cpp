@@ -315,6 +315,60 @@ TEST_F(SessionTest, PhiReachesTheModelAndRecomputedRowsComeBack) {
   StepItem item{a, tokens.data(), 11, true};
   session.step(&item, 1);
   EXPECT_EQ(session.recomputed(), (std::vector<uint64_t>{0, 0, 11, 11}));
+  // Prefill has no asynchronous softmax.
+  EXPECT_EQ(session.phiBank().rows(), 0u);
+}
+
+TEST_F(SessionTest, HeadsThatFailOftenBecomeExact) {
+  folder.put("phi.json", R"({"magic": "fdpp-phi", "layers": 2,
+      "query_heads": 2, "phi": [[0.5, null], [101, 1]]})");
+  folder.write();
+  Engine calibrated(folder.folder(), true);
+  Session session(calibrated.view(), options);
+  Sequence *a = session.createSequence(0);
+  std::vector<int32_t> tokens = randomTokens(3, 12);
+  StepItem prompt{a, tokens.data(), 2, true}, next{a, tokens.data(), 1, true};
+  session.step(&prompt, 1);
+  session.resetStats();
+  auto decode = [&](int times) {
+    for (int i = 0; i < times; ++i) {
+      session.step(&next, 1);
+      a->truncate(2);
+    }
+  };
+  const PhiBank &phi = session.phiBank();
+  decode(127);
+  EXPECT_EQ(phi.switched(), 0);
+  decode(1); // the window is full
+  EXPECT_EQ(phi.switched(), 1);
+  EXPECT_EQ(session.recomputed(), (std::vector<uint64_t>{0, 0, 128, 0}));
+  EXPECT_EQ(phi.rows(), 3 * 128u); // the null head has none
+  decode(300);
+  EXPECT_EQ(session.recomputed(), (std::vector<uint64_t>{0, 0, 128, 0}));
+  EXPECT_EQ(phi.rows(), 3 * 128u + 2 * 300u);
+  // Another session begins with what the engine says.
+  Session fresh(calibrated.view(), options);
+  EXPECT_EQ(fresh.phiBank().switched(), 0);
+}
+
+TEST(PhiBank, ASixteenthOfTheRowsMayFail) {
+  fdpp_model_limits limits = {};
+  limits.layers = 1;
+  limits.query_heads = 2;
+  const float phi[] = {0, 1};
+  PhiBank bank(limits, phi, /*used=*/true);
+  bank.counters()[0] = 8; // of 128: 1 in 16
+  bank.counters()[1] = 9;
+  bank.record(64);
+  EXPECT_EQ(bank.switched(), 0);
+  bank.record(64);
+  EXPECT_EQ(bank.switched(), 1);
+  EXPECT_EQ(bank.data()[0], 0.0f);
+  EXPECT_TRUE(std::isnan(bank.data()[1]));
+  // The next window counts from here.
+  bank.record(128);
+  EXPECT_EQ(bank.switched(), 1);
+  EXPECT_EQ(PhiBank(limits, nullptr, true).data(), nullptr);
 }
 
 } // namespace

@@ -227,8 +227,9 @@ int32_t step(fdpp_model *model, fdpp_step *s) {
   if (TOY_COUNTS && s->attention_statistics)
     countLogits(*s);
   // A phi above 100 stands for a head whose every row fails its test.
-  for (int32_t i = 0; model->phi && i < toy::kLayers * toy::kHeads; ++i)
-    if (model->phi[i] > 100)
+  const float *phi = s->phi ? s->phi : model->phi;
+  for (int32_t i = 0; phi && i < toy::kLayers * toy::kHeads; ++i)
+    if (phi[i] > 100)
       s->recomputed_rows[i] += s->num_tokens;
   return FDPP_STATUS_OK;
 }
@@ -251,7 +252,7 @@ const fdpp_model_table kTable = {
     step,
     [](fdpp_model *model) { delete model; },
     kTapNames,
-    /*reads_phi=*/0,
+    /*reads_phi=*/1,
     TOY_COUNTS,
 };
 

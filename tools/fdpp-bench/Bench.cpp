@@ -103,6 +103,16 @@ double Result::share() const {
   return rate / std::max(ceilingBefore, ceilingAfter);
 }
 
+std::string Result::redone() const {
+  if (phiRows == 0)
+    return "-";
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.3f",
+                100 * static_cast<double>(recomputedRows) /
+                    static_cast<double>(phiRows));
+  return text;
+}
+
 Bench::Bench(const BenchOptions &options, const Engine &engine)
     : options(options),
       common(
@@ -211,6 +221,9 @@ Result Bench::run(const Test &test) {
   result.steps = steps / options.repetitions;
   result.bytesPerStep =
       static_cast<double>(stats.weight_bytes + stats.cache_bytes) / steps;
+  result.phiRows = stats.phi_rows;
+  result.recomputedRows = stats.recomputed_rows;
+  result.exactHeads = stats.exact_heads;
   result.ceilingAfter = lastCeiling = ceiling();
   return result;
 }

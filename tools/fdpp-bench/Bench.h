@@ -46,11 +46,16 @@ struct Result {
   double steps = 0;            // model steps of one repetition
   double bytesPerStep = 0;     // least that a step reads and writes
   double ceilingBefore = 0, ceilingAfter = 0; // bytes a second
+  uint64_t phiRows = 0, recomputedRows = 0;   // of all repetitions
+  int32_t exactHeads = 0;
 
   std::vector<double> tokensPerSecond() const;
   double msPerStep() const;
   /// Share of the read ceiling that the median repetition reached.
   double share() const;
+  /// Share of the asynchronous softmax's rows that were recomputed, in per
+  /// cent, as text: "-" without one.
+  std::string redone() const;
 };
 
 double mean(const std::vector<double> &values);

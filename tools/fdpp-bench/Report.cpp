@@ -65,7 +65,10 @@ std::string asJson(const Setting &s, const Result &r, const OldResults &old) {
       .add("bytes_per_step", r.bytesPerStep)
       .add("ceiling_before", r.ceilingBefore)
       .add("ceiling_after", r.ceilingAfter)
-      .add("ceiling_share", r.share());
+      .add("ceiling_share", r.share())
+      .add("phi_rows", r.phiRows)
+      .add("recomputed_rows", r.recomputedRows)
+      .add("exact_heads", r.exactHeads);
   if (double ratio = ratioTo(old, r))
     json.add("ratio_to_old", ratio);
   return json.text();
@@ -74,12 +77,13 @@ std::string asJson(const Setting &s, const Result &r, const OldResults &old) {
 void markdownRow(const Setting &s, const Result &r, const OldResults &old) {
   std::vector<double> rates = r.tokensPerSecond();
   std::printf("| %s %s | %.1f MiB | %s | %d | %d | %s | %.2f ± %.2f | %.3f | "
-              "%.2f | %.1f | %.2f |",
+              "%.2f | %.1f | %.2f | %s |",
               s.name.c_str(), s.dtype.c_str(),
               static_cast<double>(s.weightBytes) / (1 << 20), s.target.c_str(),
               s.threads, r.test.sequences, r.test.name().c_str(), mean(rates),
               deviation(rates), r.msPerStep(), r.bytesPerStep / 1e6,
-              std::max(r.ceilingBefore, r.ceilingAfter) / 1e9, r.share());
+              std::max(r.ceilingBefore, r.ceilingAfter) / 1e9, r.share(),
+              r.redone().c_str());
   if (!old.empty()) {
     double ratio = ratioTo(old, r);
     if (ratio > 0)
@@ -152,9 +156,9 @@ void printHeader(const BenchOptions &options) {
   bool compares = !options.compare.empty();
   if (options.format == "md")
     std::printf("| model | size | backend | threads | seqs | test | t/s | "
-                "ms/step | MB/step | ceiling GB/s | share |%s\n"
+                "ms/step | MB/step | ceiling GB/s | share | redone % |%s\n"
                 "| --- | ---: | --- | ---: | ---: | --- | ---: | ---: | ---: "
-                "| ---: | ---: |%s\n",
+                "| ---: | ---: | ---: |%s\n",
                 compares ? " to old |" : "", compares ? " ---: |" : "");
   else if (options.format == "csv")
     std::printf("model_filename,n_threads,n_prompt,n_gen,n_depth,n_seqs,avg_ts,"

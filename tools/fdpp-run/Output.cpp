@@ -40,11 +40,31 @@ void printStats(const fdpp_stats &s, double firstTokenMs) {
   std::fprintf(stderr,
                "sampling: %.2f ms; first token after %.1f ms\n"
                "least traffic: weights %.1f MB, cache %.1f MB, %.2f GB/s\n"
-               "softmax rows recomputed exactly: %llu\n",
+               "softmax rows recomputed exactly: %llu",
                s.sample_ms, firstTokenMs,
                static_cast<double>(s.weight_bytes) / 1e6,
                static_cast<double>(s.cache_bytes) / 1e6, gigabytesASecond(s),
                static_cast<unsigned long long>(s.recomputed_rows));
+  if (s.phi_rows > 0)
+    std::fprintf(stderr, " of %llu (%.3f %%); heads made exact: %d",
+                 static_cast<unsigned long long>(s.phi_rows),
+                 100 * static_cast<double>(s.recomputed_rows) /
+                     static_cast<double>(s.phi_rows),
+                 s.exact_heads);
+  std::fprintf(stderr, "\n");
+}
+
+void printRecomputed(const uint64_t *rows, const fdpp_engine_info &info) {
+  for (int32_t layer = 0; layer < info.layers; ++layer) {
+    std::string heads;
+    for (int32_t head = 0; head < info.query_heads; ++head)
+      if (uint64_t count = rows[layer * info.query_heads + head])
+        heads += (heads.empty() ? "" : ", ") + std::to_string(head) + ": " +
+                 std::to_string(count);
+    if (!heads.empty())
+      std::fprintf(stderr, "  layer %d, rows by head: %s\n", layer,
+                   heads.c_str());
+  }
 }
 
 std::string statsAsJson(const fdpp_stats &s, double firstTokenMs) {
@@ -60,6 +80,8 @@ std::string statsAsJson(const fdpp_stats &s, double firstTokenMs) {
       .add("weight_bytes", s.weight_bytes)
       .add("cache_bytes", s.cache_bytes)
       .add("recomputed_rows", s.recomputed_rows)
+      .add("phi_rows", s.phi_rows)
+      .add("exact_heads", s.exact_heads)
       .text();
 }
 

@@ -187,8 +187,10 @@ int runPrompts(const RunOptions &options, const Engine &engine,
   std::fflush(stdout); // what goes to stderr comes after the results
   if (interrupted())
     return kInterrupted;
-  if (options.stats)
+  if (options.stats) {
     printStats(stats, run.firstTokenMs);
+    printRecomputed(fdpp_session_recomputed(session.get()), info);
+  }
   return 0;
 }
 

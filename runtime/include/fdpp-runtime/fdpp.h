@@ -399,6 +399,10 @@ struct fdpp_stats {
   uint64_t recomputed_rows; /* softmax rows redone exactly, all heads */
   int32_t total_pages;
   int32_t free_pages; /* now */
+  /* Softmax rows that were computed relative to a phi (docs/numerics.md), those
+   * recomputed among them; 0 where attention is exact. */
+  uint64_t phi_rows;
+  int32_t exact_heads; /* heads that failed too often and are exact since */
 };
 
 FDPP_API fdpp_result fdpp_session_get_stats(const fdpp_session *session,

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Engines with an asynchronous softmax against those without, of the same tiny
+models: whatever phi.json says, the logits are the exact ones within the bound
+of f32 engines, and the rows that failed are counted for their layer and head.
+"""
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "test" / "python"), str(ROOT / "python" / "src")]
+import tiny_models  # noqa: E402
+from fdpp.export import main as export  # noqa: E402
+
+BIN = Path(os.environ.get("FDPP_BUILD_DIR", ROOT / "build" / "release")) / "bin"
+TOKENS, PREFILL = 200, 5
+DECODED = TOKENS - PREFILL
+WINDOW = 128  # rows after which a head that fails becomes exact
+
+
+def run(*arguments, code=0):
+    done = subprocess.run([str(a) for a in arguments], capture_output=True,
+                          text=True)
+    assert done.returncode == code, done.stderr
+    return done.stderr
+
+
+def compile_engine(folder, model, mode):
+    run(BIN / "fdpp-compile", model, "-o", folder / mode, "--dtype=f32",
+        "--page-tokens=16", f"--async-softmax={mode}")
+    return folder / mode
+
+
+@pytest.fixture(scope="module", params=["gqa", "window"])
+def engines(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    config = tiny_models.write_model(request.param, folder / "hf")[0]
+    assert export([str(folder / "hf"), "-o", str(folder / "onnx")]) == 0
+    model = folder / "onnx" / "model.onnx"
+    ids = ",".join(str(7 * i % config["vocab_size"]) for i in range(TOKENS))
+    exact = compile_engine(folder, model, "off")
+    logits, _ = decode(exact, ids, folder)
+    return compile_engine(folder, model, "on"), ids, logits, model
+
+
+def decode(engine, ids, folder):
+    stats = run(BIN / "fdpp-run", engine, "--verify", "--tokens", ids, "-n", 0,
+                "--prefill", PREFILL, "--logits", folder / "logits.npy", "--stats")
+    return np.load(folder / "logits.npy"), stats
+
+
+def with_phi(engine, folder, change):
+    """A copy of the engine whose phi.json is what change(phi) makes of it."""
+    copy = folder / "changed"
+    shutil.copytree(engine, copy)
+    phi = json.loads((copy / "phi.json").read_text())
+    change(phi)
+    text = json.dumps(phi)
+    (copy / "phi.json").write_text(text)
+    manifest = json.loads((copy / "engine.json").read_text())
+    entry = next(f for f in manifest["files"] if f["name"] == "phi.json")
+    entry.update(bytes=len(text), sha256=hashlib.sha256(text.encode()).hexdigest())
+    (copy / "engine.json").write_text(json.dumps(manifest))
+    return copy
+
+
+def fill(value):
+    def change(phi):
+        phi["phi"] = [[value] * phi["query_heads"]] * phi["layers"]
+    return change
+
+
+def counted(stats):
+    found = re.search(r"recomputed exactly: (\d+)(?: of (\d+) .*made exact: (\d+))?",
+                      stats)
+    return [int(group or 0) for group in found.groups()]
+
+
+def close(logits, expected):
+    assert np.abs(logits - expected).max() <= 2.0**-16 * np.abs(expected).max()
+
+
+def test_zero_is_what_the_compiler_writes_and_no_row_fails(engines, tmp_path):
+    engine, ids, exact, _ = engines
+    phi = json.loads((engine / "phi.json").read_text())
+    heads = phi["layers"] * phi["query_heads"]
+    logits, stats = decode(engine, ids, tmp_path)
+    close(logits, exact)
+    assert counted(stats) == [0, heads * DECODED, 0]
+
+
+@pytest.mark.parametrize("wrong", [1000, -1000, 1e30])
+def test_wrong_everywhere_gives_the_exact_bits(engines, tmp_path, wrong):
+    engine, ids, exact, _ = engines
+    changed = with_phi(engine, tmp_path, fill(wrong))
+    phi = json.loads((changed / "phi.json").read_text())
+    heads = phi["layers"] * phi["query_heads"]
+    logits, stats = decode(changed, ids, tmp_path)
+    assert np.array_equal(logits, exact)
+    # Every head fails until the window is full, and is exact from then on.
+    assert counted(stats) == [heads * WINDOW, heads * WINDOW, heads]
+
+
+def test_nulls_are_exact(engines, tmp_path):
+    engine, ids, exact, _ = engines
+    logits, stats = decode(with_phi(engine, tmp_path, fill(None)), ids, tmp_path)
+    assert np.array_equal(logits, exact)
+    assert counted(stats) == [0, 0, 0]
+
+
+def test_one_wrong_head_is_recomputed_alone(engines, tmp_path):
+    engine, ids, exact, _ = engines
+
+    def change(phi):
+        phi["phi"][1][2] = 500
+    logits, stats = decode(with_phi(engine, tmp_path, change), ids, tmp_path)
+    close(logits, exact)
+    assert counted(stats)[0] == WINDOW and counted(stats)[2] == 1
+    assert re.findall(r"layer (\d+), rows by head: (.*)", stats) == \
+        [("1", f"2: {WINDOW}")]
+
+
+def test_damaged_files_are_one_line(engines, tmp_path):
+    engine, _, _, model = engines
+    changed = with_phi(engine, tmp_path, lambda phi: phi["phi"].pop())
+    assert run(BIN / "fdpp-run", changed, "--tokens", "1", "-n", 1, code=1) == \
+        f"fdpp-run: {changed}/phi.json: 'phi' must have one row for each layer; " \
+        "run fdpp-calibrate again\n"
+    (changed / "phi.json").write_text("{}")
+    assert "phi.json" in run(BIN / "fdpp-run", changed, "--tokens", "1", "-n", 1,
+                             code=1)
+    # The compiler takes the file beside the model, if it is the model's.
+    beside = model.parent / "phi.json"
+    beside.write_text('{"magic": "fdpp-phi", "layers": 77, "query_heads": 1, '
+                      '"phi": []}')
+    try:
+        error = run(BIN / "fdpp-compile", model, "-o", tmp_path / "refused",
+                    "--page-tokens=16", "--async-softmax=on", code=1)
+    finally:
+        beside.unlink()
+    assert error.count("\n") == 1 and "phi.json: not of this model" in error
+    assert not (tmp_path / "refused").exists()
