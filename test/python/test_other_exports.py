@@ -107,6 +107,20 @@ def test_position_ids_choose_rows_of_tables(unpacked, tmp_path):
     assert forms.error_of(found, expected) <= forms.BOUNDS["f32"]
 
 
+def test_an_epilogue_stores_to_a_buffer_called_value(unpacked, tmp_path):
+    """Keys are the queries, so that values alone are a linear's plain results."""
+    def keys_are_queries(graph):
+        layer = "/model/layers.0/self_attn"
+        node = next(node for node in graph.node if node.name == f"{layer}/Transpose_1")
+        assert node.input[0] == f"{layer}/Reshape_1_output_0"
+        node.input[0] = f"{layer}/Reshape_output_0"
+
+    form = unpacked["optimum/mha-tied"]
+    model = change(form, tmp_path / "model.onnx", keys_are_queries)
+    found = forms.run_engine(model, form.tokens, tmp_path / "work")
+    assert forms.error_of(found, forms.run_onnx(model, form.tokens)) <= 1e-4
+
+
 def test_leftovers_are_one_list_of_nodes(unpacked, tmp_path):
     def softmax_over_queries(graph):
         node = next(node for node in graph.node if node.op_type == "Softmax")

@@ -41,7 +41,11 @@ std::string valueName(Value value) {
 SmallVector<Capture> epilogueCaptures(FusedLinearOp op, unsigned i) {
   Region &region = op.getEpilogues()[i];
   SmallVector<Capture> captures;
+  // What the body calls its own values and the functions that it calls.
   llvm::StringSet<> names;
+  for (StringRef reserved : {"value", "partner", "row", "column", "columns",
+                             "lanes", "old", "at", "v", "load", "store"})
+    names.insert(reserved);
   auto add = [&](Value value) {
     if (region.isAncestor(value.getParentRegion()) ||
         llvm::any_of(captures, [&](auto &c) { return c.value == value; }))

@@ -194,7 +194,28 @@ struct NameForEmissionPass
 
   static void nameBuffers(func::FuncOp func) {
     Scope scope;
-    for (StringRef reserved : {"team", "step", "weights", "layer", "tokens"})
+    // A buffer called like a kernel would hide it.
+    for (StringRef reserved : {"team",
+                               "step",
+                               "weights",
+                               "layer",
+                               "tokens",
+                               "rope",
+                               "rope_table",
+                               "embed",
+                               "select_rows",
+                               "token_slots",
+                               "kv_append",
+                               "map_rows",
+                               "zip_rows",
+                               "normalize",
+                               "linear",
+                               "linear_by_tokens",
+                               "tanh",
+                               "prefill_attention",
+                               "decode_attention",
+                               "async_softmax_decode_attention",
+                               "recompute_rows"})
       scope.take(reserved);
     func.walk([&](memref::ViewOp view) {
       StringRef wanted = locationName(view.getLoc());

@@ -13,6 +13,9 @@ func.func @step(%workspace: memref<?xi8> {fdpp.role = "workspace"}, %n: index) a
   %b = memref.view %workspace[%c0][%n] : memref<?xi8> to memref<?x16xf32> loc("hidden")
   // CHECK: memref.view {{.*}} {fdpp.name = "buffer"}
   %c = memref.view %workspace[%c0][%n] : memref<?xi8> to memref<?x16xf32>
+  // Not like a kernel, which it would hide.
+  // CHECK: memref.view {{.*}} {fdpp.name = "rope2"}
+  %d = memref.view %workspace[%c0][%n] : memref<?xi8> to memref<?x16xf32> loc("rope")
   %w = fdpp.weight_at @w : memref<16x16xf32>
   // CHECK: fdpp.epilogues = ["AddResidual"]
   fdpp.fused_linear %a, %w outs(%b) segments [#fdpp.segment<columns = 16, dest = 0>] ({
