@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-# check_links.sh LIBRARY FDPP_RUN FDPP_BENCH FDPP_EVAL FDPP_TUNE HEADER
-# The runtime and its tools link no LLVM, directly or through others; all
-# but tune use the C API only; the library exports the functions of its header, all of
+# check_links.sh LIBRARY FDPP_RUN FDPP_BENCH FDPP_EVAL FDPP_TUNE FDPP_CALIBRATE HEADER
+# The runtime and its tools link no LLVM, directly or through others; run,
+# eval and bench use the C API only; the library exports the functions of its header, all of
 # them under a version, and nothing else.
 set -euo pipefail
-library=$1 run=$2 bench=$3 eval=$4 tune=$5 header=$6
+library=$1 run=$2 bench=$3 eval=$4 tune=$5 calibrate=$6 header=$7
 fail() { echo "check_links: $*" >&2; exit 1; }
 
-for file in "$library" "$run" "$bench" "$eval" "$tune"; do
+for file in "$library" "$run" "$bench" "$eval" "$tune" "$calibrate"; do
   # Captured first: a failing readelf or ldd must not pass for "nothing found".
   needed=$(readelf -d "$file" | grep NEEDED)
   loaded=$(ldd "$file")
