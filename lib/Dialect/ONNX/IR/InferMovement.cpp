@@ -4,6 +4,8 @@
 
 #include "fdpp/Interpreter/Tensor.h"
 
+#include "llvm/Support/MathExtras.h"
+
 #include <cmath>
 
 namespace mlir::fdpp::onnx::detail {
@@ -105,8 +107,9 @@ LogicalResult splitShape(ShapeRule &rule) {
     return rule.fail("axis is out of range");
   int64_t parts = rule.op->getNumResults(), extent = (*in)[*axis];
   auto sizes = constantInts(rule.op.inputAt(1));
-  if (sizes && int64_t(sizes->size()) != parts)
-    return rule.fail("split sizes and outputs differ in number");
+  if (sizes && (int64_t(sizes->size()) != parts ||
+                llvm::any_of(*sizes, [](int64_t size) { return size < 0; })))
+    return rule.fail("split sizes do not fit the outputs");
   for (int64_t i = 0; i < parts; ++i) {
     Dims part = *in;
     if (sizes)
@@ -132,11 +135,11 @@ static int64_t sliceExtent(int64_t extent, int64_t start, int64_t end,
   if (step > 0) {
     start = clamp(start, 0, extent);
     end = clamp(end, 0, extent);
-    return std::max<int64_t>(0, (end - start + step - 1) / step);
+    return end > start ? (end - start - 1) / step + 1 : 0;
   }
   start = clamp(start, 0, extent - 1);
   end = end < -extent ? -1 : clamp(end, -1, extent - 1);
-  return std::max<int64_t>(0, (end - start + step + 1) / step);
+  return start > end ? -((start - end - 1) / step) + 1 : 0;
 }
 
 LogicalResult sliceShape(ShapeRule &rule) {
@@ -152,10 +155,14 @@ LogicalResult sliceShape(ShapeRule &rule) {
     return success();
   }
   auto count = knownInts(rule.op.inputAt(1));
-  int64_t n = axes     ? axes->size()
-              : starts ? starts->size()
-              : count  ? count->size()
-                       : in->size();
+  // The first list tells how many there are.
+  std::optional<size_t> length;
+  for (const auto &list : {starts, ends, axes, steps})
+    if (list && list->size() != length.value_or(list->size()))
+      return rule.fail("starts, ends, axes and steps differ in number");
+    else if (list)
+      length = list->size();
+  int64_t n = length ? *length : count ? count->size() : in->size();
   Dims result = *in;
   for (int64_t i = 0; i < n; ++i) {
     auto axis = normalise(axes ? (*axes)[i] : i, in->size());
@@ -197,9 +204,10 @@ LogicalResult gatherNDShape(ShapeRule &rule) {
   Shape data = rule.input(0), indices = rule.input(1);
   if (!data || !indices || indices->empty() || indices->back() == kDynamic)
     return success();
-  int64_t from = rule.attr("batch_dims", 0) + indices->back();
-  if (from > int64_t(data->size()))
+  int64_t rank = data->size(), lead = rule.attr("batch_dims", 0);
+  if (lead < 0 || lead > rank || indices->back() > rank - lead)
     return rule.fail("indices are longer than the data's rank");
+  int64_t from = lead + indices->back();
   Dims result(indices->begin(), indices->end() - 1);
   result.append(data->begin() + from, data->end());
   rule.results[0] = result;
@@ -225,8 +233,8 @@ LogicalResult reshapeShape(ShapeRule &rule) {
       allKnown = false;
     } else if (extent < 0) {
       return rule.fail("shape has the negative extent " + llvm::Twine(extent));
-    } else {
-      known *= extent;
+    } else if (llvm::MulOverflow(known, extent, known)) {
+      return rule.fail("shape asks for too many elements");
     }
   }
   bool inStatic = in && !llvm::is_contained(*in, kDynamic);
@@ -392,7 +400,11 @@ LogicalResult tileShape(ShapeRule &rule) {
   if (repeats && repeats->size() != in->size())
     return rule.fail("repeats do not fit the rank");
   for (auto [d, extent] : llvm::enumerate(*in))
-    extent = repeats && extent != kDynamic ? extent * (*repeats)[d] : kDynamic;
+    if (!repeats || extent == kDynamic)
+      extent = kDynamic;
+    else if ((*repeats)[d] < 0 ||
+             llvm::MulOverflow(extent, (*repeats)[d], extent))
+      return rule.fail("repeats are negative or too large");
   rule.results[0] = in;
   return success();
 }

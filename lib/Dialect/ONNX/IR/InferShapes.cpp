@@ -144,6 +144,9 @@ static LogicalResult attention(ShapeRule &rule) {
   int64_t kvHeads = rule.attr("kv_num_heads", 0);
   auto q = unpack(rule.input(0), rule.attr("q_num_heads", 0));
   auto k = unpack(rule.input(1), kvHeads), v = unpack(rule.input(2), kvHeads);
+  constexpr int64_t kMostHeads = 1 << 14;
+  if (std::max(kvHeads, rule.attr("q_num_heads", 0)) > kMostHeads)
+    return rule.fail("has too many heads");
   if (!q || !k || !v)
     return success();
   if (rule.input(0)->size() == 4)

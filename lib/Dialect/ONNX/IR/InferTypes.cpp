@@ -41,6 +41,34 @@ static Type elementTypeOfOutput(Operator op, unsigned i) {
   return {};
 }
 
+/// Rules add and multiply extents. Within these limits that takes no more than
+/// 64 bits; beyond them there is no machine for the tensor.
+static bool isSized(llvm::ArrayRef<int64_t> shape) {
+  constexpr int64_t kMost = int64_t(1) << 48;
+  int64_t all = 1;
+  for (int64_t extent : shape) {
+    if (ShapedType::isDynamic(extent))
+      continue;
+    extent = extent == 0 ? 1 : extent;
+    if (extent < 0 || extent > kMost / all)
+      return false;
+    all *= extent;
+  }
+  return true;
+}
+
+static LogicalResult
+checkOperandSizes(Operation *op,
+                  llvm::function_ref<InFlightDiagnostic()> emitError) {
+  for (Type type : op->getOperandTypes())
+    if (auto ranked = dyn_cast<RankedTensorType>(type);
+        ranked && !isSized(ranked.getShape())) {
+      emitError() << "has an operand of more than 2^48 elements";
+      return failure();
+    }
+  return success();
+}
+
 LogicalResult inferTypes(Operation *operation,
                          llvm::SmallVectorImpl<Type> &types,
                          llvm::function_ref<InFlightDiagnostic()> emitError) {
@@ -49,6 +77,8 @@ LogicalResult inferTypes(Operation *operation,
   detail::ShapeRule rule{op, {}, emitError};
   rule.results.resize(
       std::max<size_t>(operation->getNumResults(), schema.outputs.size()));
+  if (failed(checkOperandSizes(operation, emitError)))
+    return failure();
   detail::ShapeFunction function = detail::findShapeFunction(schema.mlirName);
   if (function && failed(function(rule)))
     return failure();
@@ -59,6 +89,11 @@ LogicalResult inferTypes(Operation *operation,
     for (Value result : op.outputGroup(i)) {
       (void)result;
       const detail::Shape &shape = rule.results[variadic ? slot++ : i];
+      if (shape && !isSized(*shape)) {
+        emitError() << "has a result with a negative extent or of more than "
+                       "2^48 elements";
+        return failure();
+      }
       if (!element)
         types.push_back({});
       else if (shape)

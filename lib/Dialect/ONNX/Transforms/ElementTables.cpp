@@ -9,6 +9,8 @@
 
 #include "fdpp/Interpreter/Tensor.h"
 
+#include <cmath>
+
 namespace mlir::fdpp::onnx {
 
 namespace {
@@ -33,7 +35,7 @@ static std::optional<Table> tableOf(DenseElementsAttr elements,
                                     ArrayRef<AffineExpr> at) {
   auto type = cast<RankedTensorType>(elements.getType());
   Table table{tensorFrom(elements), {}, {}, {}, 0};
-  if (table.values.isAbsent())
+  if (table.values.isAbsent() || type.getNumElements() == 0)
     return std::nullopt;
   int64_t stride = type.getNumElements();
   for (auto [extent, index] : llvm::zip_equal(type.getShape(), at)) {
@@ -53,9 +55,16 @@ static std::optional<Table> tableOf(DenseElementsAttr elements,
 
 /// `base + a * row + b * column`, if that is every element.
 static AffineExpr fitSum(const Table &table) {
+  // Sums of products of larger numbers are not exact here.
+  constexpr double kLimit = int64_t(1) << 31;
+  double below = table.rows() > 1 ? table(1, 0) : 0;
+  double beside = table.columns() > 1 ? table(0, 1) : 0;
+  if (std::max({std::abs(table(0, 0)), std::abs(below), std::abs(beside)}) >
+      kLimit)
+    return {};
   int64_t base = table(0, 0);
-  int64_t a = table.rows() > 1 ? int64_t(table(1, 0)) - base : 0;
-  int64_t b = table.columns() > 1 ? int64_t(table(0, 1)) - base : 0;
+  int64_t a = table.rows() > 1 ? int64_t(below) - base : 0;
+  int64_t b = table.columns() > 1 ? int64_t(beside) - base : 0;
   for (int64_t i = 0; i < table.rows(); ++i)
     for (int64_t j = 0; j < table.columns(); ++j)
       if (table(i, j) != base + a * i + b * j)

@@ -159,7 +159,8 @@ Element Elements::readRange(Operator op, ArrayRef<AffineExpr> at) {
   const auto &start = shapes.elementsOf(op.inputAt(0));
   auto delta = constantInts(op.inputAt(2));
   // Of a length that nobody knows, an element may stand for all others.
-  if (!start || !delta || !shapes.elementsOf(op.inputAt(1)))
+  if (!start || start->size() != 1 || !delta || delta->size() != 1 ||
+      at.size() != 1 || !shapes.elementsOf(op.inputAt(1)))
     return {};
   return {start->front() + at[0] * delta->front(), nullptr, std::nullopt};
 }
@@ -167,7 +168,8 @@ Element Elements::readRange(Operator op, ArrayRef<AffineExpr> at) {
 Element Elements::readFill(Operator op, ArrayRef<AffineExpr>) {
   auto value = op->getAttrOfType<DenseElementsAttr>("value");
   Tensor fill = value ? tensorFrom(value) : Tensor();
-  return value && !fill.isAbsent() ? fromConstant(fill, 0) : Element();
+  return value && !fill.isAbsent() && fill.size() == 1 ? fromConstant(fill, 0)
+                                                       : Element();
 }
 
 /// Of two parts where the index may be in either: what holds in the second, if
@@ -175,8 +177,10 @@ Element Elements::readFill(Operator op, ArrayRef<AffineExpr>) {
 Element Elements::readConcat(Operator op, ArrayRef<AffineExpr> at) {
   int64_t axis = intAttr(op, "axis", 0);
   axis = axis < 0 ? axis + int64_t(at.size()) : axis;
+  if (op->getNumOperands() != 2 || axis < 0 || axis >= int64_t(at.size()))
+    return {};
   auto dim = dyn_cast<AffineDimExpr>(at[axis]);
-  if (op->getNumOperands() != 2 || !dim)
+  if (!dim)
     return {};
   auto extent = dyn_cast_or_null<AffineConstantExpr>(
       shapes.extentOf(op->getOperand(0), axis));
@@ -204,6 +208,9 @@ Element Elements::readGather(Operator op, ArrayRef<AffineExpr> at) {
     return {};
   int64_t axis = intAttr(op, "axis", 0);
   axis = axis < 0 ? axis + data.getRank() : axis;
+  if (axis < 0 || axis >= data.getRank() ||
+      int64_t(at.size()) != data.getRank() - 1 + indices.getRank())
+    return {};
   Element index = read(op.inputAt(1), at.slice(axis, indices.getRank()));
   // Negative indices count from the end.
   if (!index.integer || layout.lower(index.integer).value_or(-1) < 0)
@@ -216,10 +223,14 @@ Element Elements::readGather(Operator op, ArrayRef<AffineExpr> at) {
 
 Element Elements::readGatherND(Operator op, ArrayRef<AffineExpr> at) {
   auto indices = dyn_cast<RankedTensorType>(op.inputAt(1).getType());
-  if (!indices || intAttr(op, "batch_dims", 0) != 0 ||
+  auto data = dyn_cast<RankedTensorType>(op.inputAt(0).getType());
+  if (!indices || !data || indices.getRank() == 0 ||
+      intAttr(op, "batch_dims", 0) != 0 ||
       indices.isDynamicDim(indices.getRank() - 1))
     return {};
   size_t lead = indices.getRank() - 1;
+  if (lead > at.size() || indices.getShape().back() > data.getRank())
+    return {};
   SmallVector<AffineExpr, 4> inner, place(at.take_front(lead));
   place.push_back({});
   for (int64_t i = 0; i < indices.getShape().back(); ++i) {
@@ -238,9 +249,11 @@ Element Elements::readCumSum(Operator op, ArrayRef<AffineExpr> at) {
   auto axis = constantInts(op.inputAt(1));
   if (!axis || intAttr(op, "reverse", 0) || intAttr(op, "exclusive", 0))
     return {};
+  if (axis->size() != 1)
+    return {};
   size_t d = axis->front() < 0 ? axis->front() + at.size() : axis->front();
   // What holds for every index below this one too.
-  if (!isa<AffineDimExpr>(at[d]))
+  if (d >= at.size() || !isa<AffineDimExpr>(at[d]))
     return {};
   Element summand = read(op.inputAt(0), at);
   if (!isa_and_nonnull<AffineConstantExpr>(summand.integer))

@@ -26,8 +26,8 @@ static bool fits(Operation *op, int64_t maxBytes) {
     auto tensor = dyn_cast<RankedTensorType>(type);
     return tensor && tensor.hasStaticShape() &&
            tensor.getElementType().isIntOrFloat() &&
-           tensor.getNumElements() * int64_t(tensor.getElementTypeBitWidth()) <=
-               maxBytes * 8;
+           tensor.getNumElements() <=
+               maxBytes * 8 / tensor.getElementTypeBitWidth();
   });
 }
 

@@ -3,6 +3,7 @@
 #include "Layout.h"
 
 #include "llvm/ADT/StringSwitch.h"
+#include "llvm/Support/CheckedArithmetic.h"
 
 namespace mlir::fdpp::onnx {
 
@@ -46,6 +47,16 @@ static std::optional<int64_t> constantOf(AffineExpr expr) {
   return constant ? std::optional(constant.getValue()) : std::nullopt;
 }
 
+/// Nothing is known of what takes more than 64 bits.
+static std::optional<int64_t> plus(std::optional<int64_t> a,
+                                   std::optional<int64_t> b) {
+  return a && b ? llvm::checkedAdd(*a, *b) : std::nullopt;
+}
+static std::optional<int64_t> times(std::optional<int64_t> a,
+                                    std::optional<int64_t> b) {
+  return a && b ? llvm::checkedMul(*a, *b) : std::nullopt;
+}
+
 std::optional<int64_t> Layout::lower(AffineExpr expr) const {
   if (auto constant = constantOf(expr))
     return constant;
@@ -56,13 +67,11 @@ std::optional<int64_t> Layout::lower(AffineExpr expr) const {
   auto factor = constantOf(binary.getRHS());
   switch (expr.getKind()) {
   case AffineExprKind::Add:
-    return a && b ? std::optional(*a + *b) : std::nullopt;
+    return plus(a, b);
   case AffineExprKind::Mul:
-    if (factor && *factor < 0) {
-      auto most = upper(binary.getLHS());
-      return most ? std::optional(*most * *factor) : std::nullopt;
-    }
-    return a && b && *a >= 0 && *b >= 0 ? std::optional(*a * *b) : std::nullopt;
+    if (factor && *factor < 0)
+      return times(upper(binary.getLHS()), factor);
+    return a && b && *a >= 0 && *b >= 0 ? times(a, b) : std::nullopt;
   case AffineExprKind::FloorDiv:
     return a && factor && *factor > 0 && *a >= 0 ? std::optional(*a / *factor)
                                                  : std::nullopt;
@@ -80,7 +89,7 @@ std::optional<int64_t> Layout::upper(AffineExpr expr) const {
     auto extent = dim.getPosition() < extents.size()
                       ? constantOf(extents[dim.getPosition()])
                       : std::nullopt;
-    return extent ? std::optional(*extent - 1) : std::nullopt;
+    return plus(extent, -1);
   }
   auto binary = dyn_cast<AffineBinaryOpExpr>(expr);
   if (!binary)
@@ -89,18 +98,18 @@ std::optional<int64_t> Layout::upper(AffineExpr expr) const {
   auto factor = constantOf(binary.getRHS());
   switch (expr.getKind()) {
   case AffineExprKind::Add:
-    return a && b ? std::optional(*a + *b) : std::nullopt;
+    return plus(a, b);
   case AffineExprKind::Mul: {
     if (!factor)
       return std::nullopt;
     auto bound = *factor < 0 ? lower(binary.getLHS()) : a;
-    return bound ? std::optional(*bound * *factor) : std::nullopt;
+    return times(bound, factor);
   }
   case AffineExprKind::FloorDiv:
     return a && factor && *factor > 0 && *a >= 0 ? std::optional(*a / *factor)
                                                  : std::nullopt;
   case AffineExprKind::Mod:
-    return factor ? std::optional(*factor - 1) : std::nullopt;
+    return plus(factor, -1);
   default:
     return std::nullopt;
   }
@@ -113,7 +122,7 @@ Layout::divide(AffineExpr expr, AffineExpr extent) const {
   for (AffineExpr term : summandsOf(expr)) {
     auto product = dyn_cast<AffineBinaryOpExpr>(term);
     bool isProduct = product && product.getKind() == AffineExprKind::Mul;
-    if (divisor && term.isMultipleOf(*divisor))
+    if (divisor && *divisor > 0 && term.isMultipleOf(*divisor))
       quotient = quotient + term.floorDiv(*divisor);
     else if (isProduct && product.getRHS() == extent)
       quotient = quotient + product.getLHS();
@@ -129,7 +138,7 @@ Layout::divide(AffineExpr expr, AffineExpr extent) const {
   if (rest == number(0) || below ||
       (divisor && least && most && *least >= 0 && *most < *divisor))
     return std::pair(simplify(quotient), simplify(rest));
-  if (!divisor)
+  if (!divisor || *divisor <= 0)
     return std::nullopt;
   return std::pair(simplify(quotient + rest.floorDiv(*divisor)),
                    simplify(rest % *divisor));
@@ -254,8 +263,14 @@ std::optional<Place> Layout::transpose(Operator op,
                                        ArrayRef<AffineExpr> at) const {
   auto perm = op->getAttrOfType<DenseI64ArrayAttr>("perm");
   Place place{op.inputAt(0), Exprs(at.size())};
-  for (size_t d = 0; d < at.size(); ++d)
-    place.at[perm ? perm[d] : int64_t(at.size() - 1 - d)] = at[d];
+  if (perm && perm.size() != int64_t(at.size()))
+    return std::nullopt;
+  for (size_t d = 0; d < at.size(); ++d) {
+    int64_t from = perm ? perm[d] : int64_t(at.size() - 1 - d);
+    if (from < 0 || from >= int64_t(at.size()) || place.at[from])
+      return std::nullopt;
+    place.at[from] = at[d];
+  }
   return place;
 }
 
@@ -268,8 +283,14 @@ std::optional<Place> Layout::unit(Operator op, ArrayRef<AffineExpr> at) const {
   bool adds = op.getSchema().name == "Unsqueeze";
   int64_t rank = adds ? at.size() : in.getRank();
   SmallVector<bool> isUnit(rank, false);
-  for (int64_t axis : *axes)
-    isUnit[axis < 0 ? axis + rank : axis] = true;
+  for (int64_t axis : *axes) {
+    axis = axis < 0 ? axis + rank : axis;
+    if (axis < 0 || axis >= rank || isUnit[axis])
+      return std::nullopt;
+    isUnit[axis] = true;
+  }
+  if (int64_t(adds ? in.getRank() : at.size()) + int64_t(axes->size()) != rank)
+    return std::nullopt;
   Place place{op.inputAt(0), {}};
   size_t from = 0;
   for (int64_t d = 0; d < rank; ++d) {
@@ -308,9 +329,11 @@ std::optional<Place> Layout::slice(Operator op, ArrayRef<AffineExpr> at) const {
     return std::nullopt;
   Place place{op.inputAt(0), Exprs(at.begin(), at.end())};
   for (auto [n, start] : llvm::enumerate(*starts)) {
+    if ((axes && n >= axes->size()) || (steps && n >= steps->size()))
+      return std::nullopt;
     int64_t axis = axes ? (*axes)[n] : int64_t(n);
     axis = axis < 0 ? axis + int64_t(in->size()) : axis;
-    if (steps && (*steps)[n] != 1)
+    if (axis < 0 || axis >= int64_t(in->size()) || (steps && (*steps)[n] != 1))
       return std::nullopt;
     AffineExpr first = start;
     if (auto known = constantOf(start); known && *known < 0) {
@@ -330,6 +353,8 @@ std::optional<Place> Layout::concat(Operator op,
                                     ArrayRef<AffineExpr> at) const {
   int64_t axis = intAttr(op, "axis", 0);
   axis = axis < 0 ? axis + int64_t(at.size()) : axis;
+  if (axis < 0 || axis >= int64_t(at.size()))
+    return std::nullopt;
   AffineExpr index = at[axis];
   for (auto [n, part] : llvm::enumerate(op->getOperands())) {
     auto extent = constantOf(shapes.extentOf(part, axis));

@@ -18,8 +18,9 @@ constexpr int64_t kMaxElements = 64;
 
 static bool hasSum(func::FuncOp func, unsigned index) {
   auto names = func.getArgAttrOfType<ArrayAttr>(index, "onnx.dims");
-  return names && llvm::any_of(names.getAsRange<StringAttr>(), [](auto name) {
-           return name.getValue().contains(" + ");
+  return names && llvm::any_of(names, [](Attribute attribute) {
+           auto name = dyn_cast<StringAttr>(attribute);
+           return name && name.getValue().contains(" + ");
          });
 }
 
@@ -87,7 +88,8 @@ void SymbolicShapes::addArgument(func::FuncOp func, unsigned index) {
     }
     std::string name;
     if (names && d < int64_t(names.size()))
-      name = cast<StringAttr>(names[d]).getValue();
+      if (auto given = dyn_cast<StringAttr>(names[d]))
+        name = given.getValue();
     if (name.empty())
       name = ("arg" + Twine(index) + "_" + Twine(d)).str();
     dims.push_back(symbolCalled(name, argument, d));
@@ -107,7 +109,8 @@ SymbolicShapes::shapeOf(Value value) const {
 
 AffineExpr SymbolicShapes::extentOf(Value value, int64_t dim) const {
   const auto &shape = shapeOf(value);
-  return shape && dim < int64_t(shape->size()) ? (*shape)[dim] : AffineExpr();
+  return shape && dim >= 0 && dim < int64_t(shape->size()) ? (*shape)[dim]
+                                                           : AffineExpr();
 }
 
 const std::optional<SymbolicShapes::Exprs> &
@@ -210,11 +213,12 @@ void SymbolicShapes::visit(Operation *op) {
   // What the rule tells, where the type does not.
   if (auto inferred = inferShape(onnxOp)) {
     auto &shape = shapes[op->getResult(0)];
-    if (!shape || shape->size() != inferred->size())
+    if (!shape)
       shape = inferred;
-    for (auto [mine, other] : llvm::zip_equal(*shape, *inferred))
-      if (!mine)
-        mine = simplify(other);
+    // Of two ranks the type's counts: what reads the shape trusts types too.
+    if (shape->size() == inferred->size())
+      for (auto [mine, other] : llvm::zip_equal(*shape, *inferred))
+        mine = simplify(mine ? mine : other);
   }
   Type element = cast<TensorType>(op->getResult(0).getType()).getElementType();
   if (!element.isSignlessInteger())
@@ -258,9 +262,23 @@ bool SymbolicShapes::isAtLeastZero(AffineExpr expr) const {
           isAtLeastZero(binary.getLHS()) && isAtLeastZero(binary.getRHS()));
 }
 
+/// Whether sums, differences and products of such expressions stay within 64
+/// bits: no number in them is large.
+static bool isSmall(AffineExpr expr) {
+  constexpr int64_t kLimit = int64_t(1) << 31;
+  bool small = true;
+  expr.walk([&](AffineExpr part) {
+    if (auto number = dyn_cast<AffineConstantExpr>(part))
+      small &= number.getValue() >= -kLimit && number.getValue() <= kLimit;
+  });
+  return small;
+}
+
 /// One of two integers, if it is known which is meant.
 static AffineExpr combine(StringRef name, AffineExpr x, AffineExpr y,
                           function_ref<bool(AffineExpr)> isAtLeastZero) {
+  if (!isSmall(x) || !isSmall(y))
+    return {};
   auto divisor = dyn_cast<AffineConstantExpr>(y);
   AffineExpr difference = x - y;
   auto known = dyn_cast<AffineConstantExpr>(difference);
@@ -294,7 +312,9 @@ std::optional<SymbolicShapes::Exprs> SymbolicShapes::arithmetic(Operator op) {
   if (!a || !b || (a->size() != b->size() && a->size() != 1 && b->size() != 1))
     return std::nullopt;
   Exprs result;
-  for (size_t n = 0; n < std::max(a->size(), b->size()); ++n)
+  // One element goes with none, too: the result has none.
+  size_t size = a->size() == 1 ? b->size() : a->size();
+  for (size_t n = 0; n < size; ++n)
     result.push_back(combine(op.getSchema().name, (*a)[a->size() == 1 ? 0 : n],
                              (*b)[b->size() == 1 ? 0 : n],
                              [&](AffineExpr e) { return isAtLeastZero(e); }));
@@ -328,7 +348,7 @@ SymbolicShapes::sliceElements(Operator op) {
   auto from = constantInts(op.inputAt(1)), to = constantInts(op.inputAt(2));
   auto steps = constantInts(op.inputAt(4));
   if (!data || !from || !to || from->size() != 1 || to->size() != 1 ||
-      (op.inputAt(4) && (!steps || steps->front() != 1)))
+      (op.inputAt(4) && (!steps || steps->size() != 1 || (*steps)[0] != 1)))
     return std::nullopt;
   int64_t extent = data->size();
   auto clamp = [&](int64_t at) {
@@ -379,12 +399,11 @@ SymbolicShapes::inferElements(Operator op) {
              name == "Identity" || (name == "Cast" && keepsExtents(op))) {
     result = elementsOf(op.inputAt(0));
   } else if (name == "ConstantOfShape") {
-    auto type = cast<RankedTensorType>(op->getResult(0).getType());
     auto value = op->getAttrOfType<DenseElementsAttr>("value");
-    if (!type.hasStaticShape() || type.getNumElements() > kMaxElements)
+    if (!type || !type.hasStaticShape() || type.getNumElements() > kMaxElements)
       return std::nullopt;
     Tensor fill = value ? tensorFrom(value) : Tensor::ints({1}, {0});
-    if (fill.isAbsent() || fill.isFloat())
+    if (fill.isAbsent() || fill.isFloat() || fill.size() != 1)
       return std::nullopt;
     result = Exprs(type.getNumElements(), constant(fill.i()[0]));
   } else if (name == "Where") {
@@ -400,6 +419,10 @@ SymbolicShapes::inferElements(Operator op) {
   }
   if (result && (int64_t(result->size()) > kMaxElements ||
                  llvm::is_contained(*result, AffineExpr())))
+    return std::nullopt;
+  // A type of another number of elements contradicts the operands.
+  if (result && type && type.hasStaticShape() &&
+      type.getNumElements() != int64_t(result->size()))
     return std::nullopt;
   return result;
 }

@@ -3,11 +3,33 @@
 #include "Symbolic.h"
 
 #include "llvm/ADT/StringSwitch.h"
+#include "llvm/Support/MathExtras.h"
 
 namespace mlir::fdpp::onnx {
 
 /// Slice bounds beyond this mean the end (or the start) of a dimension.
 constexpr int64_t kFar = int64_t(1) << 30;
+
+/// `axis` counted from the front; nullopt if there is no such one.
+static std::optional<size_t> normalise(int64_t axis, size_t rank) {
+  axis = axis < 0 ? axis + int64_t(rank) : axis;
+  return axis >= 0 && axis < int64_t(rank) ? std::optional<size_t>(axis)
+                                           : std::nullopt;
+}
+
+/// Which of `rank` dimensions `axes` name; nullopt if one is named twice or
+/// does not exist.
+static std::optional<SmallVector<bool>> marked(ArrayRef<int64_t> axes,
+                                               size_t rank) {
+  SmallVector<bool> result(rank, false);
+  for (int64_t axis : axes) {
+    auto at = normalise(axis, rank);
+    if (!at || result[*at])
+      return std::nullopt;
+    result[*at] = true;
+  }
+  return result;
+}
 
 //===----------------------------------------------------------------------===//
 // Shapes
@@ -79,22 +101,26 @@ static AffineExpr remaining(ArrayRef<AffineExpr> total,
     auto number = dyn_cast<AffineConstantExpr>(other);
     if (at != left.end())
       left.erase(at);
-    else if (number)
-      divisor *= number.getValue();
-    else
+    else if (number) {
+      if (llvm::MulOverflow(divisor, number.getValue(), divisor))
+        return {};
+    } else
       return {};
   }
   AffineExpr symbols = one;
   int64_t factor = 1;
   for (AffineExpr extent : left) {
-    if (auto number = dyn_cast_or_null<AffineConstantExpr>(extent))
-      factor *= number.getValue();
-    else if (extent)
+    if (auto number = dyn_cast_or_null<AffineConstantExpr>(extent)) {
+      if (llvm::MulOverflow(factor, number.getValue(), factor))
+        return {};
+    } else if (extent)
       symbols = symbols * extent;
     else
       return {};
   }
-  if (divisor != 0 && factor % divisor == 0)
+  if (divisor <= 0)
+    return {};
+  if (factor % divisor == 0)
     return symbols * (factor / divisor);
   return symbols.isMultipleOf(divisor) ? (symbols * factor).floorDiv(divisor)
                                        : AffineExpr();
@@ -129,9 +155,14 @@ std::optional<SymbolicShapes::Exprs> SymbolicShapes::slicedShape(Operator op) {
   auto axes = constantInts(op.inputAt(3)), steps = constantInts(op.inputAt(4));
   if (!result || !from || !to || (op.inputAt(3) && !axes))
     return std::nullopt;
+  if (to->size() != from->size() || (axes && axes->size() != from->size()) ||
+      (steps && steps->size() != from->size()))
+    return std::nullopt;
   for (size_t n = 0; n < from->size(); ++n) {
-    int64_t axis = axes ? (*axes)[n] : int64_t(n);
-    AffineExpr &extent = (*result)[axis < 0 ? axis + result->size() : axis];
+    auto axis = normalise(axes ? (*axes)[n] : int64_t(n), result->size());
+    if (!axis)
+      return std::nullopt;
+    AffineExpr &extent = (*result)[*axis];
     // Ends behind the extent and negative ones count from its end.
     auto place = [&](AffineExpr at) -> AffineExpr {
       auto number = dyn_cast<AffineConstantExpr>(at);
@@ -175,7 +206,7 @@ std::optional<SymbolicShapes::Exprs>
 SymbolicShapes::attentionShape(Operator op) {
   auto q = shapeOf(op.inputAt(0));
   const auto &v = shapeOf(op.inputAt(2));
-  if (!q || !v || (q->size() != 3 && q->size() != 4))
+  if (!q || !v || v->empty() || (q->size() != 3 && q->size() != 4))
     return std::nullopt;
   q->back() = q->size() == 4 ? v->back() : AffineExpr();
   return q;
@@ -191,40 +222,43 @@ SymbolicShapes::movedShape(Operator op, StringRef name) {
   auto axes = constantInts(op.inputAt(1));
   if (name == "Transpose") {
     Exprs result(in->rbegin(), in->rend());
-    if (auto perm = op->getAttrOfType<DenseI64ArrayAttr>("perm"))
-      for (auto [d, from] : llvm::enumerate(perm.asArrayRef()))
-        result[d] = (*in)[from];
+    auto perm = op->getAttrOfType<DenseI64ArrayAttr>("perm");
+    if (!perm)
+      return result;
+    if (perm.size() != int64_t(in->size()) || !marked(perm, in->size()))
+      return std::nullopt;
+    for (auto [d, from] : llvm::enumerate(perm.asArrayRef()))
+      result[d] = (*in)[*normalise(from, in->size())];
     return result;
   }
   if (name == "Unsqueeze" && axes) {
-    Exprs result(in->size() + axes->size());
-    for (int64_t axis : *axes)
-      result[axis < 0 ? axis + result.size() : axis] = constant(1);
+    auto isNew = marked(*axes, in->size() + axes->size());
+    if (!isNew)
+      return std::nullopt;
+    Exprs result;
     size_t from = 0;
-    for (AffineExpr &extent : result)
-      if (!extent)
-        extent = (*in)[from++];
+    for (bool fresh : *isNew)
+      result.push_back(fresh ? constant(1) : (*in)[from++]);
     return result;
   }
   if (name == "Squeeze" && axes) {
-    SmallVector<bool> gone(in->size(), false);
-    for (int64_t axis : *axes)
-      gone[axis < 0 ? axis + in->size() : axis] = true;
+    auto gone = marked(*axes, in->size());
+    if (!gone)
+      return std::nullopt;
     Exprs result;
     for (auto [d, extent] : llvm::enumerate(*in))
-      if (!gone[d])
+      if (!(*gone)[d])
         result.push_back(extent);
     return result;
   }
   if (name == "Gather") {
     const auto &at = shapeOf(op.inputAt(1));
-    if (!at)
+    auto axis = normalise(intAttr(op, "axis", 0), in->size());
+    if (!at || !axis)
       return std::nullopt;
-    int64_t axis = intAttr(op, "axis", 0);
-    axis = axis < 0 ? axis + in->size() : axis;
-    Exprs result(in->begin(), in->begin() + axis);
+    Exprs result(in->begin(), in->begin() + *axis);
     result.append(*at);
-    result.append(in->begin() + axis + 1, in->end());
+    result.append(in->begin() + *axis + 1, in->end());
     return result;
   }
   if (name == "Reshape")
@@ -251,7 +285,7 @@ SymbolicShapes::movedShape(Operator op, StringRef name) {
     auto depth = result && !result->empty()
                      ? dyn_cast_or_null<AffineConstantExpr>(result->back())
                      : AffineConstantExpr();
-    if (!depth || intAttr(op, "batch_dims", 0) != 0 ||
+    if (!depth || intAttr(op, "batch_dims", 0) != 0 || depth.getValue() < 0 ||
         depth.getValue() > int64_t(in->size()))
       return std::nullopt;
     result->pop_back();
@@ -259,9 +293,12 @@ SymbolicShapes::movedShape(Operator op, StringRef name) {
     return result;
   }
   if (name == "ReduceMean" && axes && intAttr(op, "keepdims", 1)) {
+    auto reduced = marked(*axes, in->size());
+    if (!reduced)
+      return std::nullopt;
     Exprs result(*in);
-    for (int64_t axis : *axes)
-      result[axis < 0 ? axis + in->size() : axis] = constant(1);
+    for (auto [extent, one] : llvm::zip_equal(result, *reduced))
+      extent = one ? constant(1) : extent;
     return result;
   }
   return std::nullopt;
@@ -302,15 +339,19 @@ std::optional<SymbolicShapes::Exprs> SymbolicShapes::inferShape(Operator op) {
   case MatMul:
     return productShape(op);
   case Concat: {
+    if (op->getNumOperands() == 0)
+      return std::nullopt;
     auto result = shapeOf(op->getOperand(0));
-    int64_t axis = intAttr(op, "axis", 0);
+    auto axis = result ? normalise(intAttr(op, "axis", 0), result->size())
+                       : std::nullopt;
+    if (!axis)
+      return std::nullopt;
     for (Value part : op->getOperands().drop_front()) {
       const auto &shape = shapeOf(part);
-      if (!result || !shape || shape->size() != result->size())
+      if (!shape || shape->size() != result->size())
         return std::nullopt;
-      int64_t at = axis < 0 ? axis + result->size() : axis;
-      AffineExpr &sum = (*result)[at];
-      sum = sum && (*shape)[at] ? sum + (*shape)[at] : AffineExpr();
+      AffineExpr &sum = (*result)[*axis], other = (*shape)[*axis];
+      sum = sum && other ? sum + other : AffineExpr();
     }
     return result;
   }
@@ -318,7 +359,8 @@ std::optional<SymbolicShapes::Exprs> SymbolicShapes::inferShape(Operator op) {
     const auto &start = elementsOf(op.inputAt(0));
     const auto &limit = elementsOf(op.inputAt(1));
     auto delta = constantInts(op.inputAt(2));
-    if (!start || !limit || !delta || delta->front() != 1)
+    if (!start || !limit || !delta || start->size() != 1 ||
+        limit->size() != 1 || delta->size() != 1 || delta->front() != 1)
       return std::nullopt;
     return Exprs{limit->front() - start->front()};
   }
