@@ -5,6 +5,7 @@
 #include "OutputFile.h"
 #include "fdpp/Dialect/FDPP/IR/FDPP.h"
 #include "fdpp/Import/ONNX/ImportONNX.h"
+#include "fdpp/Pipelines/ParserGuard.h"
 
 #include "mlir/Parser/Parser.h"
 #include "llvm/Support/FileSystem.h"
@@ -79,15 +80,27 @@ static llvm::Error checkFile(StringRef path) {
   return llvm::Error::success();
 }
 
+/// A module of a file of MLIR text or bytecode; null if it is none.
+static llvm::Expected<OwningOpRef<ModuleOp>> parseMLIR(StringRef path,
+                                                       MLIRContext &context) {
+  auto file = llvm::MemoryBuffer::getFile(path);
+  if (!file)
+    return fileError(path, "read the model", file.getError().value());
+  if (llvm::Error error = checkParsable((*file)->getBuffer(), path))
+    return error;
+  return parseSourceString<ModuleOp>((*file)->getBuffer(),
+                                     ParserConfig(&context), path);
+}
+
 llvm::Expected<OwningOpRef<ModuleOp>>
 mlir::fdpp::loadModel(StringRef path, MLIRContext &context) {
   if (llvm::Error error = checkFile(path))
     return error;
   FirstError errors(context);
-  OwningOpRef<ModuleOp> module =
-      isMLIR(path) ? parseSourceFile<ModuleOp>(path, ParserConfig(&context))
-                   : importONNXFile(path, &context);
-  if (!module)
+  llvm::Expected<OwningOpRef<ModuleOp>> module =
+      isMLIR(path) ? parseMLIR(path, context)
+                   : OwningOpRef<ModuleOp>(importONNXFile(path, &context));
+  if (module && !*module)
     return llvm::createStringError(
         errors.take((path + ": cannot be read as a module").str()));
   return module;

@@ -5,6 +5,8 @@
 #include "Pipeline.h"
 #include "Words.h"
 
+#include "fdpp/Pipelines/ParserGuard.h"
+
 #include "mlir/Parser/Parser.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -13,6 +15,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   std::string padded(reinterpret_cast<const char *>(data), size);
   padded.append(16, '\0');
   llvm::StringRef text(padded.data(), size);
+  // What libMLIR cannot survive, every reader of files refuses like this.
+  if (llvm::Error refused = mlir::fdpp::checkParsable(text, "fuzz.mlir")) {
+    fuzz::requireOneLine(llvm::toString(std::move(refused)));
+    return 0;
+  }
   fuzz::compile([&](mlir::MLIRContext *context) {
     return mlir::parseSourceString<mlir::ModuleOp>(
         text, mlir::ParserConfig(context), "fuzz.mlir");

@@ -5,6 +5,7 @@
 #include "fdpp/Interpreter/CheckEach.h"
 #include "fdpp/Interpreter/InterpretPass.h"
 #include "fdpp/Interpreter/Testing.h"
+#include "fdpp/Pipelines/ParserGuard.h"
 #include "fdpp/Pipelines/Registration.h"
 
 #include "mlir/IR/DialectRegistry.h"
@@ -69,9 +70,9 @@ report(llvm::ArrayRef<std::shared_ptr<mlir::fdpp::CheckOutcome>> outcomes) {
   return !failed;
 }
 
-/// MlirOptMain with an interpretation around every pass.
-static int checkedMain(llvm::StringRef input, llvm::StringRef output,
-                       mlir::DialectRegistry &registry) {
+/// MlirOptMain, with an interpretation around every pass if asked for.
+static int optMain(llvm::StringRef input, llvm::StringRef output,
+                   mlir::DialectRegistry &registry) {
   std::string error;
   auto file = mlir::openInputFile(input, &error);
   auto result = file ? mlir::openOutputFile(output, &error) : nullptr;
@@ -79,18 +80,25 @@ static int checkedMain(llvm::StringRef input, llvm::StringRef output,
     llvm::errs() << error << "\n";
     return 1;
   }
+  if (llvm::Error refused =
+          mlir::fdpp::checkParsable(file->getBuffer(), input)) {
+    llvm::errs() << "fdpp-opt: " << llvm::toString(std::move(refused)) << "\n";
+    return 1;
+  }
   auto config = mlir::MlirOptMainConfig::createFromCLOptions();
   auto checked = config;
   std::vector<std::shared_ptr<mlir::fdpp::CheckOutcome>> outcomes;
-  checked.setPassPipelineSetupFn([&](mlir::PassManager &manager) {
-    outcomes.push_back(mlir::fdpp::checkEachPass(manager, checkOptions(input)));
-    return config.setupPassPipeline(manager);
-  });
+  if (checkEach)
+    checked.setPassPipelineSetupFn([&](mlir::PassManager &manager) {
+      outcomes.push_back(
+          mlir::fdpp::checkEachPass(manager, checkOptions(input)));
+      return config.setupPassPipeline(manager);
+    });
   if (failed(
           mlir::MlirOptMain(result->os(), std::move(file), registry, checked)))
     return 1;
   result->keep();
-  return report(outcomes) ? 0 : 1;
+  return !checkEach || report(outcomes) ? 0 : 1;
 }
 
 int main(int argc, char **argv) {
@@ -102,8 +110,5 @@ int main(int argc, char **argv) {
   mlir::fdpp::registerTestingPasses();
   auto [input, output] = mlir::registerAndParseCLIOptions(
       argc, argv, "FDPP optimizer driver\n", registry);
-  if (checkEach)
-    return checkedMain(input, output, registry);
-  return mlir::asMainReturnCode(
-      mlir::MlirOptMain(argc, argv, input, output, registry));
+  return optMain(input, output, registry);
 }

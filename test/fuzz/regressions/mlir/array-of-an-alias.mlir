@@ -1,0 +1,2 @@
+!t = index
+module attributes {a = array<!t: 1>} {}
