@@ -6,6 +6,9 @@
 #
 #   utils/fuzz.sh [SECONDS [FUZZER...]]      60 seconds of all of them
 #
+# FDPP_FUZZ_SEED=N gives all of them the seed N, as a check does. Otherwise every
+# run has another seed, which it prints.
+#
 # Needs build/asan (cmake --preset asan) and the tools of FDPP_BUILD_DIR
 # (build/release). What a run finds is kept in build/asan/fuzz for the next one.
 set -euo pipefail
@@ -18,13 +21,14 @@ wanted=("$@")
 [ ${#wanted[@]} -gt 0 ] || wanted=("${all[@]}")
 build=build/asan
 work=$build/fuzz
+seed=${FDPP_FUZZ_SEED:-$((RANDOM * 32768 + RANDOM + 1))}
 jobs=${FDPP_FUZZ_JOBS:-2}
 export FDPP_BUILD_DIR=${FDPP_BUILD_DIR:-$PWD/build/release}
 export UBSAN_OPTIONS=print_stacktrace=1
 
 # An input of a few kilobytes may take neither long nor much: what it says about
 # its size is checked before anything is allocated.
-limits=(-timeout="${FDPP_FUZZ_TIMEOUT:-20}" -malloc_limit_mb=512 -max_len=32768)
+limits=(-seed="$seed" -timeout="${FDPP_FUZZ_TIMEOUT:-20}" -malloc_limit_mb=512 -max_len=32768)
 
 for name in "${wanted[@]}"; do
   if [[ " ${all[*]} " != *" $name "* ]]; then
@@ -32,6 +36,7 @@ for name in "${wanted[@]}"; do
     exit 1
   fi
 done
+echo "fuzz.sh: FDPP_FUZZ_SEED=$seed"
 ninja -C $build fdpp-fuzzers >/dev/null
 rm -rf $work/seeds
 .venv/bin/python test/fuzz/make_corpus.py $work/seeds >/dev/null
