@@ -16,6 +16,7 @@
 #include <gtest/gtest.h>
 #include <limits>
 #include <sched.h>
+#include <thread>
 #include <utility>
 
 using namespace fdpp::runtime;
