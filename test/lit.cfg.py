@@ -15,7 +15,7 @@ import lit.formats
 config.name = "FDPP"
 config.test_format = lit.formats.ShTest(execute_external=False)
 config.suffixes = [".mlir", ".onnxtxt", ".test"]
-config.excludes = ["Inputs"]
+config.excludes = ["Inputs", "regressions"]  # those are inputs of fuzzers
 config.test_source_root = os.path.dirname(__file__)
 
 source = pathlib.Path(__file__).resolve().parent.parent
