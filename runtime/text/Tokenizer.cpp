@@ -46,6 +46,12 @@ public:
     Post = parsePostProcessor(Root.get("post_processor"));
     Decoder = DecoderSpec::parse(Root.get("decoder"));
     indexAdded();
+    for (const auto *Ids : {&Post.Before, &Post.After})
+      for (int32_t Id : *Ids)
+        if (static_cast<size_t>(Id) >= IdLimit)
+          Root.get("post_processor")
+              .refuse("adds the token " + std::to_string(Id) +
+                      ", the vocabulary ends at " + std::to_string(IdLimit));
   }
 
   std::vector<int32_t> encode(std::string_view Text, bool AddSpecial) const {

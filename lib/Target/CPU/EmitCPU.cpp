@@ -2,6 +2,7 @@
 
 #include "fdpp/Target/CPU/EmitCPU.h"
 
+#include "CheckEntry.h"
 #include "EntryPrinter.h"
 #include "KernelCalls.h"
 #include "fdpp/Engine/ModelInfo.h"
@@ -267,6 +268,9 @@ LogicalResult emitCPU(ModuleOp module, raw_ostream &os) {
   llvm::Expected<ModelInfo> info = describeModel(module);
   if (!info)
     return module.emitError(llvm::toString(info.takeError()));
+  for (func::FuncOp entry : info->entries)
+    if (failed(checkEntry(entry)))
+      return failure();
   ModulePrinter(module, *info, os).print();
   return success();
 }

@@ -88,6 +88,9 @@ auto ::fdpp::rowsText(Value value) -> std::string {
     return countOf(role);
   if (auto view = value.getDefiningOp<memref::SubViewOp>())
     return rowsText(view.getSource());
-  auto view = value.getDefiningOp<memref::ViewOp>();
-  return valueText(view.getSizes().front()).text;
+  if (auto view = value.getDefiningOp<memref::ViewOp>())
+    return valueText(view.getSizes().front()).text;
+  // A weight's extents are fixed.
+  auto type = cast<ShapedType>(value.getType());
+  return std::to_string(type.getRank() > 0 ? type.getDimSize(0) : 1);
 }

@@ -223,6 +223,8 @@ INSTANTIATE_TEST_SUITE_P(
                "'post_processor' is a 'BertProcessing'"},
         Change{"/post_processor/single/0/SpecialToken/id", R"("<none>")",
                "'post_processor.special_tokens.<none>' is missing"},
+        Change{"/post_processor/special_tokens/<s>/ids/0", "9999",
+               "'post_processor' adds the token 9999, the vocabulary ends at"},
         Change{"/post_processor/single", "[]", "sequence A exactly once"},
         Change{"/decoder", R"({"type": "CTC"})", "'decoder' is a 'CTC'"},
         Change{"/decoder",

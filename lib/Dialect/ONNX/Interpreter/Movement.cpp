@@ -97,8 +97,10 @@ static LogicalResult transpose(Evaluation &e) {
   std::iota(perm.rbegin(), perm.rend(), 0);
   if (auto attr = e.op->getAttrOfType<DenseI64ArrayAttr>("perm"))
     perm.assign(attr.asArrayRef().begin(), attr.asArrayRef().end());
-  if (perm.size() != size_t(e.in(0).rank()))
-    return e.fail("perm does not fit the rank");
+  Dims sorted = perm;
+  llvm::sort(sorted);
+  if (!llvm::equal(sorted, llvm::seq<int64_t>(e.in(0).rank())))
+    return e.fail("perm is no permutation of the dimensions");
   return e.give(permuted(e.in(0), perm));
 }
 

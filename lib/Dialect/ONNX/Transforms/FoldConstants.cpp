@@ -120,10 +120,15 @@ static Value behindWiderCast(Operator op) {
              : Value();
 }
 
-/// The permutation of a Transpose; empty where the rank is not known.
+/// The permutation of a Transpose; empty where the rank is not known, or where
+/// it is none (which inference says).
 static SmallVector<int64_t> permutationOf(Operator op) {
-  if (auto perm = op->getAttrOfType<DenseI64ArrayAttr>("perm"))
-    return SmallVector<int64_t>(perm.asArrayRef());
+  if (auto attr = op->getAttrOfType<DenseI64ArrayAttr>("perm")) {
+    SmallVector<int64_t> perm(attr.asArrayRef()), sorted = perm;
+    llvm::sort(sorted);
+    bool valid = llvm::equal(sorted, llvm::seq<int64_t>(perm.size()));
+    return valid ? perm : SmallVector<int64_t>();
+  }
   auto type = dyn_cast<RankedTensorType>(op.inputAt(0).getType());
   return type ? llvm::to_vector(llvm::reverse(llvm::seq(type.getRank())))
               : SmallVector<int64_t>();

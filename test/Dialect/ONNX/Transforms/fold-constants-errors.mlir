@@ -51,3 +51,12 @@ func.func @step(%x: tensor<4xf32>) -> tensor<*xf32> {
   %s = onnx.Slice(%x, %zero, %far, %zero, %far) : (tensor<4xf32>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>, tensor<1xi64>) -> tensor<*xf32>
   return %s : tensor<*xf32>
 }
+
+// -----
+
+func.func @permutations(%x: tensor<?x3x4xf32>) -> tensor<*xf32> {
+  %0 = onnx.Transpose(%x) {perm = array<i64: 1, 2, 0>} : (tensor<?x3x4xf32>) -> tensor<3x4x?xf32>
+  // expected-error @below {{perm is not a permutation}}
+  %1 = onnx.Transpose(%0) {perm = array<i64: 2, 0, 7>} : (tensor<3x4x?xf32>) -> tensor<*xf32>
+  return %1 : tensor<*xf32>
+}
