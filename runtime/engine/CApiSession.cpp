@@ -115,6 +115,14 @@ fdpp_result fdpp_sequence_truncate(fdpp_sequence *sequence, int32_t length) {
   });
 }
 
+fdpp_result fdpp_sequence_fill(fdpp_sequence *sequence, int32_t count,
+                               uint64_t seed) {
+  return guarded([&] {
+    need(sequence, "sequence");
+    sequence->session->session.fill(sequence->sequence, count, seed);
+  });
+}
+
 fdpp_result fdpp_session_step(fdpp_session *session,
                               const fdpp_step_item *items, size_t count) {
   return guarded([&] {

@@ -3,6 +3,7 @@
 
 #include "CpuTopology.h"
 #include "Error.h"
+#include "RandomCache.h"
 
 #include <algorithm>
 #include <chrono>
@@ -256,6 +257,28 @@ void Session::step(const StepItem *items, int32_t count) {
       items[i].sequence->truncate(items[i].sequence->length());
     throw;
   }
+}
+
+void Session::fill(Sequence *sequence, int32_t count, uint64_t seed) {
+  Stepping mark(stepping);
+  if (!owns(sequence))
+    userError("the sequence to fill is not of this session");
+  if (sequence->length() > 0)
+    userError("the sequence to fill has " + text(sequence->length()) +
+              " tokens; truncate it to 0 first");
+  std::vector<int32_t> ids(std::max(count, 0), 0);
+  StepItem item{sequence, ids.data(), count};
+  check(&item, 1);
+  reservePages(&item, 1);
+  try {
+    fillRandom({cache.data(), limits().page_bytes, limits().layers,
+                settings.pages, limits().cache_dtype, sequence->pages()},
+               seed, threads);
+  } catch (...) {
+    sequence->truncate(0); // gives the pages back
+    throw;
+  }
+  sequence->append(ids.data(), count);
 }
 
 void Session::runParts(const StepItem *items) {

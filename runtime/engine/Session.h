@@ -94,6 +94,10 @@ public:
   /// another step runs, which may be one of the process this was forked from.
   void step(const StepItem *items, int32_t count);
 
+  /// Gives `sequence`, which must be empty, `count` tokens of id 0 whose keys
+  /// and values are random numbers of `seed`; runs nothing.
+  void fill(Sequence *sequence, int32_t count, uint64_t seed);
+
   /// Logits of the last token of `sequence`, if the latest call of `step` kept
   /// them; else null. Valid until the next call.
   const float *logits(const Sequence *sequence) const;

@@ -345,6 +345,27 @@ TEST_F(ToolsTest, BenchWritesEveryFormat) {
   refused(bench(dir() + " --compare " + old), "no json result");
 }
 
+TEST_F(ToolsTest, BenchLeavesOutTheCeiling) {
+  std::string row = dir() + " -p 0 -n 8 -r 1 --no-ceiling -o ";
+  Outcome outcome = bench(row + "jsonl");
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  json result = json::parse(outcome.out);
+  EXPECT_FALSE(result.contains("ceiling_share"));
+  EXPECT_GT(result["sample_ms"], 0);
+  EXPECT_LT(result["sample_ms"], result["ms_per_step"]);
+  EXPECT_THAT(bench(row + "md").out, HasSubstr("| - | - |"));
+  Outcome csv = bench(row + "csv");
+  EXPECT_EQ(csv.out.substr(csv.out.size() - 2), ",\n");
+  auto commas = [](const std::string &text) {
+    return std::count(text.begin(), text.end(), ',');
+  };
+  size_t end = csv.out.find('\n');
+  EXPECT_EQ(commas(csv.out.substr(0, end)), commas(csv.out.substr(end)));
+  Outcome random = bench(dir() + " -p 0 -n 8 -d 20 -r 1 --random-cache");
+  EXPECT_EQ(random.code, 1);
+  EXPECT_THAT(random.err, HasSubstr("cannot be filled with random numbers"));
+}
+
 TEST_F(ToolsTest, TheExampleOfTheDocumentationRuns) {
   std::string example = slurp(FDPP_SOURCE_DIR "/test/consumers/c/generate.c");
   EXPECT_THAT(slurp(FDPP_SOURCE_DIR "/docs/c-api.md"),

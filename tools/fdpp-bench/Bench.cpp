@@ -148,6 +148,8 @@ std::vector<Test> Bench::tests() const {
 }
 
 double Bench::ceiling() {
+  if (options.noCeiling)
+    return 0;
   double rate = 0;
   check(fdpp_session_read_ceiling(session.get(), kCeilingBytes, &rate));
   return rate;
@@ -160,6 +162,11 @@ void Bench::prepare(const Test &test) {
   sequences.clear();
   for (int32_t i = 0; i < test.sequences; ++i)
     sequences.push_back(createSequence(session, i));
+  if (options.randomCache) {
+    for (size_t i = 0; test.depth > 0 && i < sequences.size(); ++i)
+      check(fdpp_sequence_fill(sequences[i], test.depth, i));
+    return;
+  }
   std::vector<fdpp_step_item> items;
   for (fdpp_sequence *sequence : sequences) {
     auto item = sized<fdpp_step_item>();
@@ -219,6 +226,7 @@ Result Bench::run(const Test &test) {
   fdpp_stats stats = statsOf(session);
   auto steps = static_cast<double>(stats.prefill_steps + stats.decode_steps);
   result.steps = steps / options.repetitions;
+  result.sampleMs = stats.sample_ms / steps;
   result.bytesPerStep =
       static_cast<double>(stats.weight_bytes + stats.cache_bytes) / steps;
   result.phiRows = stats.phi_rows;

@@ -21,7 +21,9 @@ struct BenchOptions {
   int32_t threads = 0;
   int32_t repetitions = 5;
   std::string format = "md";
-  std::string compare; // an older result, JSON
+  std::string compare;      // an older result, JSON
+  bool randomCache = false; // fill depths with random keys and values
+  bool noCeiling = false;   // do not measure what memory can be read at
 };
 
 std::optional<int> parseBenchOptions(int argc, char **argv,
@@ -44,14 +46,17 @@ struct Result {
   int64_t time = 0;            // seconds since 1970 at its begin
   std::vector<double> seconds; // of each repetition
   double steps = 0;            // model steps of one repetition
+  double sampleMs = 0;         // choosing tokens, of one step
   double bytesPerStep = 0;     // least that a step reads and writes
-  double ceilingBefore = 0, ceilingAfter = 0; // bytes a second
+  double ceilingBefore = 0, ceilingAfter = 0; // bytes a second; 0: not measured
   uint64_t phiRows = 0, recomputedRows = 0;   // of all repetitions
   int32_t exactHeads = 0;
 
   std::vector<double> tokensPerSecond() const;
   double msPerStep() const;
-  /// Share of the read ceiling that the median repetition reached.
+  bool hasCeiling() const { return ceilingAfter > 0; }
+  /// Share of the read ceiling that the median repetition reached, if there is
+  /// one.
   double share() const;
   /// Share of the asynchronous softmax's rows that were recomputed, in per
   /// cent, as text: "-" without one.

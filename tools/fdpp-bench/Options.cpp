@@ -13,6 +13,7 @@ and after each row with the same threads.
 Examples:
   fdpp-bench model.fdpp
   fdpp-bench model.fdpp -p 512 -n 128 -d 0,1024 -s 1,8 -r 5
+  fdpp-bench model.fdpp -p 0 -n 16 -d 65536 --random-cache
   fdpp-bench model.fdpp -p 0 -n 128 -o json > new.json
   fdpp-bench model.fdpp --compare old.json     old.json: ours or llama-bench's)";
 
@@ -50,6 +51,9 @@ std::optional<int> parseBenchOptions(int argc, char **argv, BenchOptions &o) {
       ->type_name("FORMAT");
   app.add_option("--compare", o.compare, "Add the ratio to an older result")
       ->type_name("OLD.json");
+  app.add_flag("--random-cache", o.randomCache,
+               "Random keys and values for -d, nothing prefilled");
+  app.add_flag("--no-ceiling", o.noCeiling, "Do not measure the read ceiling");
   if (auto code = parseArguments(app, argc, argv))
     return code;
   checkCounts(o.prompts, "-p", 0);

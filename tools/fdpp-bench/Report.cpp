@@ -63,27 +63,38 @@ std::string asJson(const Setting &s, const Result &r, const OldResults &old) {
       .add("steps", r.steps)
       .add("ms_per_step", r.msPerStep())
       .add("bytes_per_step", r.bytesPerStep)
-      .add("ceiling_before", r.ceilingBefore)
-      .add("ceiling_after", r.ceilingAfter)
-      .add("ceiling_share", r.share())
+      .add("sample_ms", r.sampleMs)
       .add("phi_rows", r.phiRows)
       .add("recomputed_rows", r.recomputedRows)
       .add("exact_heads", r.exactHeads);
+  if (r.hasCeiling())
+    json.add("ceiling_before", r.ceilingBefore)
+        .add("ceiling_after", r.ceilingAfter)
+        .add("ceiling_share", r.share());
   if (double ratio = ratioTo(old, r))
     json.add("ratio_to_old", ratio);
   return json.text();
 }
 
+/// The ceiling in GB/s and the share of it, two cells of a Markdown row.
+std::string ceilingCells(const Result &r) {
+  if (!r.hasCeiling())
+    return "- | -";
+  char text[64];
+  std::snprintf(text, sizeof(text), "%.1f | %.2f",
+                std::max(r.ceilingBefore, r.ceilingAfter) / 1e9, r.share());
+  return text;
+}
+
 void markdownRow(const Setting &s, const Result &r, const OldResults &old) {
   std::vector<double> rates = r.tokensPerSecond();
   std::printf("| %s %s | %.1f MiB | %s | %d | %d | %s | %.2f ± %.2f | %.3f | "
-              "%.2f | %.1f | %.2f | %s |",
+              "%.2f | %s | %s |",
               s.name.c_str(), s.dtype.c_str(),
               static_cast<double>(s.weightBytes) / (1 << 20), s.target.c_str(),
               s.threads, r.test.sequences, r.test.name().c_str(), mean(rates),
               deviation(rates), r.msPerStep(), r.bytesPerStep / 1e6,
-              std::max(r.ceilingBefore, r.ceilingAfter) / 1e9, r.share(),
-              r.redone().c_str());
+              ceilingCells(r).c_str(), r.redone().c_str());
   if (!old.empty()) {
     double ratio = ratioTo(old, r);
     if (ratio > 0)
@@ -100,11 +111,15 @@ void csvRow(const Setting &s, const Result &r, const OldResults &old) {
   std::string folder;
   for (char c : s.folder)
     folder += c == '"' ? std::string("\"\"") : std::string(1, c);
-  std::printf("\"%s\",%d,%d,%d,%d,%d,%.9g,%.9g,%.9g,%.9g,%.9g,%.9g,%.9g",
-              folder.c_str(), s.threads, r.test.prompt, r.test.generated,
-              r.test.depth, r.test.sequences, mean(rates), deviation(rates),
-              median(rates), r.msPerStep(), r.bytesPerStep,
-              std::max(r.ceilingBefore, r.ceilingAfter), r.share());
+  std::printf("\"%s\",%d,%d,%d,%d,%d,%.9g,%.9g,%.9g,%.9g,%.9g,", folder.c_str(),
+              s.threads, r.test.prompt, r.test.generated, r.test.depth,
+              r.test.sequences, mean(rates), deviation(rates), median(rates),
+              r.msPerStep(), r.bytesPerStep);
+  if (r.hasCeiling())
+    std::printf("%.9g,%.9g", std::max(r.ceilingBefore, r.ceilingAfter),
+                r.share());
+  else
+    std::printf(","); // both empty
   if (!old.empty())
     std::printf(",%.9g", ratioTo(old, r));
   std::printf("\n");

@@ -24,7 +24,7 @@ static int run(int argc, char **argv) {
   for (size_t i = 0; i < tests.size(); ++i) {
     Result result = bench.run(tests[i]);
     printRow(options, bench.setting(), result, old, i == 0);
-    if (result.share() > 1)
+    if (result.hasCeiling() && result.share() > 1)
       impossible = tests[i].name();
   }
   printFooter(options);

@@ -243,6 +243,14 @@ FDPP_API const int32_t *fdpp_sequence_tokens(const fdpp_sequence *sequence);
 FDPP_API fdpp_result fdpp_sequence_truncate(fdpp_sequence *sequence,
                                             int32_t length);
 
+/* Appends `count` tokens of id 0 to an empty sequence without running the
+ * model: their keys and values become random numbers of variance 1, a function
+ * of `seed`. For measuring steps at a depth that would take long to prefill;
+ * what is generated behind them means nothing. Refused as a step of so many
+ * tokens would be. */
+FDPP_API fdpp_result fdpp_sequence_fill(fdpp_sequence *sequence, int32_t count,
+                                        uint64_t seed);
+
 /* ---- Steps ------------------------------------------------------------- */
 
 enum {
