@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""What is measured: models, cells (context and batch), variants, runs."""
+
+import dataclasses
+
+from fdpp.geometry import TEMPLATES
+
+# Seconds for the smoke test: no model, but all of a model's parts.
+TINY = TEMPLATES["smollm2-135m"] | {
+    "hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 6,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 512,
+}
+GEOMETRIES = TEMPLATES | {"tiny": TINY}
+
+CONTEXTS = (128, 1024, 4096, 16384, 65536)
+BATCHES = (1, 2, 4, 8, 16, 32, 64)
+# Depth of the runs that tell attention from the rest: nothing in the cache.
+EMPTY = 0
+PADDED = 64  # rows that libraries pad a decode step's products to
+# Rotary tables of the largest context and some tokens behind it.
+POSITIONS = CONTEXTS[-1] + 256
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """An engine that differs from `base` in one thing."""
+
+    name: str
+    softmax: str = "off"  # --async-softmax
+    kind: str | None = None  # of the forced table; None: the table's choice
+    ablation: str | None = None
+
+
+BASE = Variant("base")
+VARIANTS = {
+    variant.name: variant
+    for variant in (
+        BASE,
+        Variant("async", softmax="on", ablation="softmax"),
+        Variant("gemv", kind="gemv", ablation="dataflow"),
+        Variant("flat", kind="flat", ablation="dataflow"),
+        Variant("library", kind="library", ablation="dataflow"),
+    )
+}
+ABLATIONS = ("softmax", "padding", "dataflow")
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A step of `batch` sequences that hold `context` tokens each."""
+
+    model: str
+    context: int
+    batch: int
+
+    def __str__(self):
+        return f"{self.model} {self.context}x{self.batch}"
+
+    @property
+    def file(self):
+        return f"{self.model}/{self.context}x{self.batch}.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One engine: a variant of the model with so many layers."""
+
+    variant: str
+    layers: int
+
+    @property
+    def key(self):
+        return f"{self.variant}/{self.layers}"
+
+
+def layers_of(model):
+    return GEOMETRIES[model]["num_hidden_layers"]
+
+
+def weight_bytes(model, element=2):
+    """Of the matrices that a step reads, in 16-bit elements."""
+    g = GEOMETRIES[model]
+    hidden, inner = g["hidden_size"], g["intermediate_size"]
+    kv = hidden // g["num_attention_heads"] * g["num_key_value_heads"]
+    layer = hidden * (2 * hidden + 2 * kv + 3 * inner)
+    return element * (layer * layers_of(model) + hidden * g["vocab_size"])
+
+
+def wanted(models, contexts, batches, ablations):
+    """The cells in the order of measuring; those of depth 0 come before those
+    that are held against them."""
+    for model in models:
+        cells = [Cell(model, c, b) for c in contexts for b in batches]
+        empty = set(batches) if "softmax" in ablations else set()
+        if "padding" in ablations:
+            empty |= set(batches) | {PADDED}
+        yield from (Cell(model, EMPTY, b) for b in sorted(empty))
+        yield from cells
+
+
+def variants_at(cell, ablations, batches, dataflow_contexts):
+    """Names of the variants that a cell compares, base first."""
+    names = ["base"]
+    if "softmax" in ablations and cell.batch in batches:
+        names.append("async")
+    # The choice of kernels does not depend on the context.
+    if "dataflow" in ablations and cell.context in dataflow_contexts:
+        names += ["gemv", "flat", "library"]
+    elif "padding" in ablations and cell.context == EMPTY:
+        names.append("library")
+    return names

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""Measuring: engines take turns, a file for each cell, resumed where it ended."""
+
+import json
+import os
+
+from cells import GEOMETRIES, VARIANTS, Run, layers_of, variants_at, wanted, weight_bytes
+from engines import ToolError, Workshop, hashes
+
+FORMAT = 1
+SAMPLE_S = 0.25  # least that a sample lasts, in steps
+MOST_STEPS = 32
+
+
+class Store:
+    """Results, one JSON a cell, written whole or not at all."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def read(self, cell):
+        path = self.folder / cell.file
+        if not path.exists():
+            return {"format": FORMAT, "rounds": [], "runs": {}}
+        result = json.loads(path.read_text())
+        if result.get("format") != FORMAT:
+            raise ToolError(f"{path}: of another version of this benchmark; remove it")
+        return result
+
+    def write(self, cell, result):
+        path = self.folder / cell.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_suffix(".new")
+        beside.write_text(json.dumps(result, indent=1) + "\n")
+        os.replace(beside, path)
+
+
+def layer_counts(model, options):
+    """Layers of the engines that stand for the model: all, or two counts whose
+    difference is what a layer takes."""
+    layers = layers_of(model)
+    if model in options.whole or weight_bytes(model) <= options.whole_limit * 2**30:
+        return (layers,)
+    return options.pair
+
+
+class Campaign:
+    """The runs of one model."""
+
+    def __init__(self, options, tools, tables, store, model, facts):
+        self.options, self.store, self.model, self.facts = options, store, model, facts
+        self.tools = tools
+        self.shop = Workshop(options, tools, tables, model)
+        self.missing = {
+            name: f"no {variant.kind} variant in this build"
+            for name, variant in VARIANTS.items()
+            if variant.kind and tables.widest(variant.kind) is None
+        }
+        self.counts = layer_counts(model, options)
+        self.cells = list(wanted([model], options.contexts, options.batches,
+                                 options.ablations))
+
+    def runs_at(self, cell):
+        names = variants_at(cell, self.options.ablations, self.options.batches,
+                            self.options.dataflow_contexts)
+        names = [name for name in names if name not in self.missing]
+        runs = [Run(name, layers) for layers in self.counts for name in names]
+        if self.options.verify and len(self.counts) == 1:
+            runs += [Run("base", layers) for layers in self.options.pair]
+        return runs
+
+    def open_cells(self):
+        """Cells whose rounds are not complete, with what is missing."""
+        for cell in self.cells:
+            result = self.store.read(cell)
+            if result.get("refused"):
+                continue
+            keys = {run.key for run in self.runs_at(cell)}
+            have = [keys <= set(r) for r in result["rounds"]]
+            if len(have) < self.options.rounds or not all(have):
+                yield cell, max(1, self.options.rounds - sum(have))
+
+    def prepare(self):
+        """Compiles what the open cells need; base first, which others follow."""
+        needed = {run for cell, _ in self.open_cells() for run in self.runs_at(cell)}
+        for run in sorted(needed, key=lambda r: (r.layers, r.variant != "base", r.variant)):
+            if self.options.progress.stopped():
+                return
+            self.options.progress.say(f"{self.model}: compiling {run.key}")
+            self.shop.make(run)
+
+    def measure(self):
+        for cell, _ in self.open_cells():
+            if self.options.progress.stopped():
+                return
+            self._measure_cell(cell)
+        if not self.options.keep_engines and not list(self.open_cells()):
+            self.shop.clean()
+
+    def _measure_cell(self, cell):
+        runs = self.runs_at(cell)
+        for run in runs:
+            self.shop.make(run)
+        result = self._begin(cell, runs)
+        if result.get("refused"):
+            self.store.write(cell, result)
+            return
+        steps = result.setdefault("steps", self._steps(cell, runs[0]))
+        keys = {run.key for run in runs}
+        result["rounds"] = [r for r in result["rounds"] if keys <= set(r)]
+        while len(result["rounds"]) < self.options.rounds:
+            number = len(result["rounds"])
+            # Who comes first changes, so that no engine always follows another.
+            turn = runs[number % len(runs):] + runs[:number % len(runs)]
+            one = {}
+            for run in turn:
+                if self.options.progress.stopped():
+                    return
+                one[run.key] = self._bench(run, cell, steps)
+                self.options.progress.step(f"{cell} {run.key}")
+            result["rounds"].append(one)
+            self.store.write(cell, result)
+
+    def _begin(self, cell, runs):
+        """The cell's stored result if it is of these engines, else a new one."""
+        result = self.store.read(cell)
+        code = {run.key: hashes(self.shop.engine(run))["model.so"] for run in runs}
+        if any(result["runs"].get(key, code[key]) != code[key] for key in code):
+            self.options.progress.say(f"{cell}: other engines than before, measured anew")
+            result = {"format": FORMAT, "rounds": []}
+        largest = max(runs, key=lambda run: run.layers)
+        needed, room = self.shop.needed(largest, cell), self.shop.available(largest)
+        sizes = [r for r in runs if r.variant == "base"]
+        result |= {
+            "cell": {"model": cell.model, "context": cell.context, "batch": cell.batch},
+            "layers": list(self.counts), "model_layers": layers_of(self.model),
+            "runs": code, "absent": self.missing, "facts": self.facts,
+            "chosen_by": self.shop.source(self.counts[-1]),
+            "needed": needed, "available": room,
+            "whole_needs": self.shop.whole_needs(sizes, cell, layers_of(self.model)),
+        }
+        result.pop("refused", None)
+        if needed > room:
+            result["refused"] = (f"does not fit: needed {needed / 2**30:.1f} GiB of"
+                                 f" {room / 2**30:.1f}")
+        return result
+
+    def _steps(self, cell, run):
+        """How many tokens make a sample long enough; also the first warm-up."""
+        ms = self._bench(run, cell, 1)["ms"]
+        return max(1, min(MOST_STEPS, round(1000 * SAMPLE_S / ms)))
+
+    def _bench(self, run, cell, steps):
+        words = [self.shop.engine(run), "-p", 0, "-n", steps, "-s", cell.batch,
+                 "-d", cell.context, "-r", 1, "--random-cache", "--no-ceiling", "-o", "jsonl"]
+        if self.options.threads:
+            words += ["-t", self.options.threads]
+        row = json.loads(self.tools.call("fdpp-bench", *words))
+        return {"ms": row["ms_per_step"], "sample_ms": row["sample_ms"],
+                "bytes": row["bytes_per_step"], "phi_rows": row["phi_rows"],
+                "recomputed": row["recomputed_rows"], "time": row["test_time"]}
+
+    def count(self):
+        """Runs that are left to do."""
+        return sum(len(self.runs_at(cell)) * rounds for cell, rounds in self.open_cells())
+
+
+def check_models(names):
+    for name in names:
+        if name not in GEOMETRIES:
+            known = ", ".join(GEOMETRIES)
+            raise ToolError(f"--models: no geometry '{name}'; there are {known}")
+
+
+def cells_of(options):
+    return list(wanted(options.models, options.contexts, options.batches, options.ablations))
