@@ -14,7 +14,8 @@ GEOMETRIES = TEMPLATES | {"tiny": TINY}
 
 CONTEXTS = (128, 1024, 4096, 16384, 65536)
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
-# Depth of the runs that tell attention from the rest: nothing in the cache.
+# Depth of the steps that tell attention from the rest: nothing in the cache.
+# Cells of this depth hold 64 rows against fewer.
 EMPTY = 0
 PADDED = 64  # rows that libraries pad a decode step's products to
 # Rotary tables of the largest context and some tokens behind it.
@@ -63,14 +64,16 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One engine: a variant of the model with so many layers."""
+    """One engine: a variant of the model with so many layers. `wide`: run with
+    64 sequences in the place of the cell's."""
 
     variant: str
     layers: int
+    wide: bool = False
 
     @property
     def key(self):
-        return f"{self.variant}/{self.layers}"
+        return f"{self.variant}/{self.layers}" + (f"@{PADDED}" if self.wide else "")
 
 
 def layers_of(model):
@@ -87,25 +90,21 @@ def weight_bytes(model, element=2):
 
 
 def wanted(models, contexts, batches, ablations):
-    """The cells in the order of measuring; those of depth 0 come before those
-    that are held against them."""
+    """The cells in the order of measuring."""
     for model in models:
-        cells = [Cell(model, c, b) for c in contexts for b in batches]
-        empty = set(batches) if "softmax" in ablations else set()
         if "padding" in ablations:
-            empty |= set(batches) | {PADDED}
-        yield from (Cell(model, EMPTY, b) for b in sorted(empty))
-        yield from cells
+            yield from (Cell(model, EMPTY, b) for b in batches if b < PADDED)
+        yield from (Cell(model, c, b) for c in contexts for b in batches)
 
 
-def variants_at(cell, ablations, batches, dataflow_contexts):
+def variants_at(cell, ablations, dataflow_contexts):
     """Names of the variants that a cell compares, base first."""
+    if cell.context == EMPTY:
+        return ["base", "library"]
     names = ["base"]
-    if "softmax" in ablations and cell.batch in batches:
+    if "softmax" in ablations:
         names.append("async")
     # The choice of kernels does not depend on the context.
     if "dataflow" in ablations and cell.context in dataflow_contexts:
         names += ["gemv", "flat", "library"]
-    elif "padding" in ablations and cell.context == EMPTY:
-        names.append("library")
     return names

@@ -7,7 +7,7 @@ measured in turn, and only then becomes a median with its spread."""
 import dataclasses
 import statistics
 
-from cells import EMPTY, PADDED, Cell
+from cells import EMPTY, PADDED, Cell, Run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,11 +23,21 @@ class Figure:
         return Figure(statistics.median(values), min(values), max(values)) if values else None
 
 
+def key_of(variant, layers):
+    """As Run.key; `variant` may end in '@64'."""
+    name, _, wide = variant.partition("@")
+    return Run(name, layers, bool(wide)).key
+
+
+def choosing_key(result, variant):
+    return key_of(variant, result["layers"][-1])
+
+
 def rounds_of(result, variant, what="ms", layers=None):
     """A round's time of the whole model: measured, or from two counts of layers,
     head + layers x (more - fewer) / (layers between)."""
     counts = layers or result["layers"]
-    keys = [f"{variant}/{count}" for count in counts]
+    keys = [key_of(variant, count) for count in counts]
     times = [[one[key][what] for key in keys] for one in result["rounds"]
              if all(key in one for key in keys)]
     if len(counts) == 1:
@@ -51,39 +61,39 @@ class Model:
         result = self.results.get((context, batch))
         return result if result and result["rounds"] else None
 
-    def times(self, context, batch, variant):
+    def times(self, context, batch, variant, what="ms"):
         result = self.at(context, batch)
-        return rounds_of(result, variant) if result else []
+        return rounds_of(result, variant, what) if result else []
 
     def attention(self, context, batch, variant):
-        """What a step takes longer than with an empty cache."""
-        full, empty = (self.times(c, batch, variant) for c in (context, EMPTY))
-        return [a - b for a, b in zip(full, empty)]
+        """What a step takes longer than with an empty cache, in one process."""
+        full = self.times(context, batch, variant)
+        return [a - b for a, b in zip(full, self.times(context, batch, variant, "empty_ms"))]
 
-    def rows_padded(self, variant, batch):
-        """What 64 rows in the place of `batch` cost all linears: steps of so many
-        sequences that see next to nothing, less the choosing of tokens."""
-        wide, own = self.at(EMPTY, PADDED), self.at(EMPTY, batch)
-        if not (wide and own):
+    def products(self, context, batch, variant):
+        """A step with an empty cache, less the choosing of tokens, which happens once
+        whatever the layers: linears and little else."""
+        result = self.at(context, batch)
+        if not result:
             return []
-        return [
-            (a - sa) - (b - sb)
-            for a, sa, b, sb in zip(
-                rounds_of(wide, variant), self._choosing(wide, variant),
-                rounds_of(own, "base"), self._choosing(own, "base"))
-        ]
+        key = choosing_key(result, variant)
+        choosing = [one[key]["empty_sample_ms"] for one in result["rounds"] if key in one]
+        return [a - b for a, b in
+                zip(self.times(context, batch, variant, "empty_ms"), choosing)]
 
-    @staticmethod
-    def _choosing(result, variant):
-        """Choosing tokens happens once a step, whatever the layers."""
-        key = f"{variant}/{result['layers'][-1]}"
-        return [one[key]["sample_ms"] for one in result["rounds"] if key in one]
+    def widening(self, batch, variant):
+        """How many times longer linears take with 64 rows than with `batch`."""
+        return ratios(self.products(EMPTY, batch, f"{variant}@{PADDED}"),
+                      self.products(EMPTY, batch, "base"))
 
     def padded(self, context, batch, variant):
-        if batch >= PADDED and variant == "base":
-            return []
-        more = self.rows_padded(variant, batch)
-        return [a + b for a, b in zip(self.times(context, batch, "base"), more)]
+        """The step if every linear computed 64 rows; all else as it was."""
+        return [
+            whole + own * (more - 1)
+            for whole, own, more in zip(
+                self.times(context, batch, "base"), self.products(context, batch, "base"),
+                self.widening(batch, variant))
+        ]
 
     def recomputed(self, context, batch):
         """Share of the rows that the asynchronous softmax did again."""

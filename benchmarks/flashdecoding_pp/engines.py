@@ -123,9 +123,12 @@ class Workshop:
         return [d["text"] for d in report["decisions"] if d["category"] == "variants"]
 
     def source(self, layers):
-        """Who chose base's variants: 'table NAME' or 'roofline'."""
-        lines = self.decisions(self.engine(Run("base", layers)))
-        named = {line.split("; ")[1].split(",")[0] for line in lines}
+        """Who chose base's variants: 'table NAME' or 'the roofline'."""
+        named = set()
+        for line in self.decisions(self.engine(Run("base", layers))):
+            source = line.split("; ")[1]
+            roofline = source.startswith("roofline")
+            named.add("the roofline" if roofline else source.removeprefix("measured, "))
         return " and ".join(sorted(named))
 
     def plan(self, run):

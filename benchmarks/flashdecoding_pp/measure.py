@@ -1,10 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 """Measuring: engines take turns, a file for each cell, resumed where it ended."""
 
+import dataclasses
 import json
 import os
 
-from cells import GEOMETRIES, VARIANTS, Run, layers_of, variants_at, wanted, weight_bytes
+from cells import (
+    EMPTY,
+    GEOMETRIES,
+    PADDED,
+    VARIANTS,
+    Run,
+    layers_of,
+    variants_at,
+    wanted,
+    weight_bytes,
+)
 from engines import ToolError, Workshop, hashes
 
 FORMAT = 1
@@ -61,10 +72,13 @@ class Campaign:
                                  options.ablations))
 
     def runs_at(self, cell):
-        names = variants_at(cell, self.options.ablations, self.options.batches,
-                            self.options.dataflow_contexts)
+        names = variants_at(cell, self.options.ablations, self.options.dataflow_contexts)
         names = [name for name in names if name not in self.missing]
         runs = [Run(name, layers) for layers in self.counts for name in names]
+        if cell.context == EMPTY:
+            # The library's kernels are of interest with all 64 rows only.
+            return [r for r in runs if r.variant == "base"] + [
+                dataclasses.replace(r, wide=True) for r in runs]
         if self.options.verify and len(self.counts) == 1:
             runs += [Run("base", layers) for layers in self.options.pair]
         return runs
@@ -82,7 +96,8 @@ class Campaign:
 
     def prepare(self):
         """Compiles what the open cells need; base first, which others follow."""
-        needed = {run for cell, _ in self.open_cells() for run in self.runs_at(cell)}
+        needed = {dataclasses.replace(run, wide=False)
+                  for cell, _ in self.open_cells() for run in self.runs_at(cell)}
         for run in sorted(needed, key=lambda r: (r.layers, r.variant != "base", r.variant)):
             if self.options.progress.stopped():
                 return
@@ -105,7 +120,9 @@ class Campaign:
         if result.get("refused"):
             self.store.write(cell, result)
             return
-        steps = result.setdefault("steps", self._steps(cell, runs[0]))
+        if "steps" not in result:
+            result["steps"] = {key: self._steps(cell, run) for key, run in
+                               {"wide" if run.wide else "own": run for run in runs}.items()}
         keys = {run.key for run in runs}
         result["rounds"] = [r for r in result["rounds"] if keys <= set(r)]
         while len(result["rounds"]) < self.options.rounds:
@@ -116,7 +133,7 @@ class Campaign:
             for run in turn:
                 if self.options.progress.stopped():
                     return
-                one[run.key] = self._bench(run, cell, steps)
+                one[run.key] = self._bench(run, cell, result["steps"])
                 self.options.progress.step(f"{cell} {run.key}")
             result["rounds"].append(one)
             self.store.write(cell, result)
@@ -129,7 +146,9 @@ class Campaign:
             self.options.progress.say(f"{cell}: other engines than before, measured anew")
             result = {"format": FORMAT, "rounds": []}
         largest = max(runs, key=lambda run: run.layers)
-        needed, room = self.shop.needed(largest, cell), self.shop.available(largest)
+        largest_cell = dataclasses.replace(
+            cell, batch=PADDED if cell.context == EMPTY else cell.batch)
+        needed, room = self.shop.needed(largest, largest_cell), self.shop.available(largest)
         sizes = [r for r in runs if r.variant == "base"]
         result |= {
             "cell": {"model": cell.model, "context": cell.context, "batch": cell.batch},
@@ -147,18 +166,24 @@ class Campaign:
 
     def _steps(self, cell, run):
         """How many tokens make a sample long enough; also the first warm-up."""
-        ms = self._bench(run, cell, 1)["ms"]
+        ms = self._bench(run, cell, {"own": 1, "wide": 1})["ms"]
         return max(1, min(MOST_STEPS, round(1000 * SAMPLE_S / ms)))
 
     def _bench(self, run, cell, steps):
-        words = [self.shop.engine(run), "-p", 0, "-n", steps, "-s", cell.batch,
-                 "-d", cell.context, "-r", 1, "--random-cache", "--no-ceiling", "-o", "jsonl"]
+        """A step's time at the cell's depth and, in the same process, with an
+        empty cache."""
+        depths = [EMPTY, cell.context] if cell.context != EMPTY else [EMPTY]
+        words = [self.shop.engine(run), "-p", 0, "-n", steps["wide" if run.wide else "own"],
+                 "-s", PADDED if run.wide else cell.batch, "-d", ",".join(map(str, depths)),
+                 "-r", 1, "--random-cache", "--no-ceiling", "-o", "jsonl"]
         if self.options.threads:
             words += ["-t", self.options.threads]
-        row = json.loads(self.tools.call("fdpp-bench", *words))
-        return {"ms": row["ms_per_step"], "sample_ms": row["sample_ms"],
-                "bytes": row["bytes_per_step"], "phi_rows": row["phi_rows"],
-                "recomputed": row["recomputed_rows"], "time": row["test_time"]}
+        rows = [json.loads(line) for line in
+                self.tools.call("fdpp-bench", *words).splitlines()]
+        empty, full = rows[0], rows[-1]
+        return {"ms": full["ms_per_step"], "empty_ms": empty["ms_per_step"],
+                "empty_sample_ms": empty["sample_ms"], "phi_rows": full["phi_rows"],
+                "recomputed": full["recomputed_rows"], "time": full["test_time"]}
 
     def count(self):
         """Runs that are left to do."""

@@ -23,7 +23,7 @@ LEGEND = """\
 step: one token for each of `batch` sequences, exact softmax, exactly `batch` rows, the
 table's or roofline's kernels. All other columns but attention are times over that step's (above 1:
 slower), median (least to most) of the rounds, engines in turn. attention: the step less one
-with an empty cache; `its async` the same ratio for that alone. padded: as if every linear
+with an empty cache; `its async` the same ratio for that alone. padded: if every linear
 computed 64 rows. needs: memory of the whole model. ~: the whole model's step from engines of
 few layers, head + layers x the time of one.
 """

@@ -24,8 +24,9 @@ def run(*arguments):
         capture_output=True, text=True)
 
 
-def a_run(ms, sample_ms=0.0, recomputed=0):
-    return {"ms": ms, "sample_ms": sample_ms, "phi_rows": 100, "recomputed": recomputed}
+def a_run(ms, empty=1.0, choosing=0.0, recomputed=0):
+    return {"ms": ms, "empty_ms": empty, "empty_sample_ms": choosing, "phi_rows": 100,
+            "recomputed": recomputed}
 
 
 def a_result(layers, *rounds):
@@ -41,22 +42,23 @@ def test_a_whole_model_from_two_counts_of_layers():
     assert derive.rounds_of(result, "async") == []
 
 
-def test_the_cache_and_the_choosing_are_not_padded():
-    """64 rows cost 40 ms more than 1 in the linears; tokens are chosen in 3 and 1 ms."""
-    model = derive.Model({
-        (0, 64): a_result([10], {"base/10": a_run(50, sample_ms=3)}),
-        (0, 1): a_result([10], {"base/10": a_run(8, sample_ms=1)}),
-        (1024, 1): a_result([10], {"base/10": a_run(20), "async/10": a_run(18, recomputed=25)}),
-    })
+def test_neither_attention_nor_choosing_is_padded():
+    """Linears take 6 times as long with 64 rows; tokens are chosen in 3 and 1 ms."""
+    padding = {"base/10": a_run(8, empty=8, choosing=1),
+               "base/10@64": a_run(45, empty=45, choosing=3)}
+    cell = {"base/10": a_run(20, empty=9, choosing=1),
+            "async/10": a_run(18, empty=10, recomputed=25)}
+    model = derive.Model({(0, 1): a_result([10], padding), (1024, 1): a_result([10], cell)})
     row = model.row(cells.Cell("smollm2-135m", 1024, 1))
-    assert row["padded_own"].median == (20 + 40) / 20
-    assert row["attention_ms"].median == 12
+    # 8 ms of linears become 48.
+    assert row["padded_own"].median == (20 - 8 + 48) / 20
+    assert row["attention_ms"].median == 11
     assert row["async_over_exact_step"].median == 0.9
-    assert row["async_over_exact_attention"] is None  # async was not run at depth 0
+    assert row["async_over_exact_attention"].median == 8 / 11
     assert row["rows_recomputed"] == 0.25
     assert row["padded_library"] is None and row["always_gemv"] is None
     # 64 sequences have nothing to be padded.
-    assert model.padded(1024, 64, "base") == []
+    assert cells.Cell("m", 0, 64) not in list(cells.wanted(["m"], (128,), (1, 64), ["padding"]))
 
 
 def test_ratios_are_of_runs_in_turn():
