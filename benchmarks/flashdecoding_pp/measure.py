@@ -19,7 +19,7 @@ from cells import (
 from engines import ToolError, Workshop, hashes
 
 FORMAT = 1
-SAMPLE_S = 0.25  # least that a sample lasts, in steps
+SAMPLE_S = 0.15  # least that a sample lasts, in steps
 MOST_STEPS = 32
 
 
@@ -74,7 +74,7 @@ class Campaign:
     def runs_at(self, cell):
         names = variants_at(cell, self.options.ablations, self.options.dataflow_contexts)
         names = [name for name in names if name not in self.missing]
-        runs = [Run(name, layers) for layers in self.counts for name in names]
+        runs = [Run(name, layers) for name in names for layers in self.counts]
         if cell.context == EMPTY:
             # The library's kernels are of interest with all 64 rows only.
             return [r for r in runs if r.variant == "base"] + [

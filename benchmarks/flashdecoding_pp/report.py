@@ -111,7 +111,11 @@ def tables(rows):
                 + ", ".join(sorted(chosen)) + ".\n"
         yield "| context | batch | " + " | ".join(COLUMNS.values()) + " | needs, GiB |"
         yield "|---|---|" + "---|" * (len(COLUMNS) + 1)
-        yield from map(text_of, own)
+        yield from (text_of(row) for row in own if row["state"] != "not run")
+        left = [f"{row['cell'].context}x{row['cell'].batch}" for row in own
+                if row["state"] == "not run"]
+        if left:
+            yield "\nNot run (context x batch): " + ", ".join(left) + "."
         checked = [row for row in own if row["figures"]["extrapolated"]]
         if checked:
             yield "\nThe step from few layers over the whole model's: " + ", ".join(
