@@ -60,6 +60,8 @@ def parse():
     add("--dataflow-contexts", type=counts, default=CONTEXTS[:1], metavar="N,...",
         help="where one kind for all is measured [128]; the choice depends on none")
     add("--rounds", type=int, default=5, help="samples of each engine")
+    add("--repeats", type=int, default=3, metavar="N",
+        help="of a run beside which others took 5 %% of the processor [3]")
     add("--pair", type=pair, default=(1, 3), metavar="A,B",
         help="layers of the engines that stand for a large model [1,3]")
     add("--whole-limit", type=float, default=1.0, metavar="GIB",
@@ -85,6 +87,7 @@ def parse():
     if options.quick:
         options.models, options.contexts, options.batches = ("tiny",), (128, 512), (1, 4)
         options.dataflow_contexts, options.rounds, options.verify = (128,), 2, True
+        options.repeats = 0
     options.results = options.results or options.work / "results"
     options.progress = Progress(options.budget)
     return options

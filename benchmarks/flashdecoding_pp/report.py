@@ -21,11 +21,11 @@ COLUMNS = {
 }
 LEGEND = """\
 step: one token for each of `batch` sequences, exact softmax, exactly `batch` rows, the
-table's or roofline's kernels. All other columns but attention are times over that step's (above 1:
+table's or roofline's kernels. Columns without a unit are times over that step's (above 1:
 slower), median (least to most) of the rounds, engines in turn. attention: the step less one
-with an empty cache; `its async` the same ratio for that alone. padded: if every linear
-computed 64 rows. needs: memory of the whole model. ~: the whole model's step from engines of
-few layers, head + layers x the time of one.
+with an empty cache; `its async`: the ratio for that alone, - where it drowns in noise.
+padded: if every linear computed 64 rows. needs: memory of the whole model. ~: the whole
+model's step from engines of few layers, head + layers x the time of one.
 """
 
 
@@ -71,8 +71,12 @@ def header(rows, command):
                f" fdpp {facts['version']} at {facts['commit']}")
     times = sorted(run["time"] for row in rows
                    for one in row["result"].get("rounds", ()) for run in one.values())
+    others = sorted(run.get("others", 0) for row in rows
+                    for one in row["result"].get("rounds", ()) for run in one.values())
     if times:
         yield f"measured {times[0]} to {times[-1]}"
+        yield (f"others took {100 * others[len(others) // 2]:.0f} % of the processor beside"
+               f" the median run, {100 * others[-1]:.0f} % at most")
     yield f"command: {command}"
 
 

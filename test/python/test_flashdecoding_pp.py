@@ -14,6 +14,7 @@ sys.path.insert(0, str(BENCHMARK))
 
 import cells  # noqa: E402
 import derive  # noqa: E402
+from neighbours import Neighbours  # noqa: E402
 
 built = needs.tools("fdpp-compile", "fdpp-bench", "fdpp-run", "fdpp-tune")
 
@@ -66,6 +67,17 @@ def test_ratios_are_of_runs_in_turn():
     row = derive.Model({(128, 8): a_result([10], *rounds)}).row(cells.Cell("m", 128, 8))
     assert row["always_gemv"] == derive.Figure(1.5, 1, 2)
     assert row["step_ms"] == derive.Figure(2, 1, 9)
+
+
+def test_what_others_took_of_the_processor(tmp_path):
+    stat = tmp_path / "stat"
+    stat.write_text("cpu 100 0 0 100 0 0 0 0 0 0\n")
+    with Neighbours(stat) as others:
+        stat.write_text("cpu 130 0 0 150 10 0 0 10 0 0\n")  # 1 s, 0.4 busy or stolen
+    assert others.share == pytest.approx(0.39)
+    with Neighbours(tmp_path / "none") as others:
+        pass
+    assert others.share == 0
 
 
 def test_every_published_geometry_is_measured():
