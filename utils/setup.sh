@@ -34,7 +34,7 @@ packages=(
 if [ "$group" = check ]; then
   packages+=(
     llvm-$llvm-tools clang-tools-$llvm clang-format-$llvm libclang-rt-$llvm-dev
-    libgtest-dev libgmock-dev libbenchmark-dev git make xz-utils
+    libgtest-dev libgmock-dev libbenchmark-dev git libblis4-serial make xz-utils
   )
 fi
 python_packages=(./python)

@@ -2,7 +2,8 @@
 //===- FusedLinear.cpp - Linears with prologue and epilogues --------------===//
 //
 // Rows one after another: norm, products with every row of the weight, and
-// then each segment's region once a column or pair.
+// then each segment's region once a column or pair. The parts of a library's
+// linear are the same, each an operation of its own.
 //
 //===----------------------------------------------------------------------===//
 #include "Machine.h"
@@ -11,29 +12,32 @@ using namespace mlir;
 using namespace mlir::fdpp;
 
 namespace {
-enum Group { Input, Weight, Gamma, Beta, EpsOfLayer, Outs };
 /// Arguments of an epilogue region.
 enum Argument { ValueArg, PartnerArg, RowArg, ColumnArg, OldArg };
 
-struct FusedLinear {
-  Operands<FusedLinearOp> in;
+/// The end of a linear: its regions, which store in the last operands.
+struct Epilogues {
+  EpilogueInterface op;
   Frame &frame;
   const Instr &instr;
   Rounder mode;
   SmallVector<Array, 2> dests;
   SmallVector<Rounder, 2> storage;
-  std::vector<double> sums; ///< The row's products.
   /// What each segment stored, for who wants to see it.
   std::vector<std::vector<double>> stored;
 
-  FusedLinear(Frame &frame, const Instr &instr)
-      : in(frame, instr), frame(frame), instr(instr),
+  Epilogues(Frame &frame, const Instr &instr, int64_t rows)
+      : op(cast<EpilogueInterface>(instr.op)), frame(frame), instr(instr),
         mode(frame.machine.modeRounder) {
-    for (unsigned i = 0; i < in.count(Outs); ++i) {
-      const Array &outs = in.array(Outs, i);
+    unsigned first = instr.in.size() - op.getOuts().size();
+    for (auto [i, out] : llvm::enumerate(op.getOuts())) {
+      const Array &outs = frame.array(instr.in[first + i]);
       dests.push_back(instr.out.empty() ? outs : outs.copy());
-      storage.push_back(frame.machine.storage(in.op.getOuts()[i].getType()));
+      storage.push_back(frame.machine.storage(out.getType()));
     }
+    if (frame.machine.options.onValue)
+      for (unsigned i = 0; i < instr.regions.size(); ++i)
+        stored.emplace_back(rows * widthOf(op.getSegment(i)));
   }
 
   LogicalResult put(unsigned dest, ArrayRef<int64_t> index, double value) {
@@ -62,12 +66,13 @@ struct FusedLinear {
                mode(value));
   }
 
-  /// Runs the region for a column, and its partner `distance` further if > 0.
+  /// Runs the region for a column of `sums`, the segment's products, and its
+  /// partner `distance` further if > 0.
   LogicalResult unit(const Code &code, SegmentAttr segment, int64_t row,
-                     int64_t first, int64_t column, int64_t distance) {
-    frame.real(code.args[ValueArg]) = sums[first + column];
+                     ArrayRef<double> sums, int64_t column, int64_t distance) {
+    frame.real(code.args[ValueArg]) = sums[column];
     frame.real(code.args[PartnerArg]) =
-        distance > 0 ? sums[first + column + distance] : kPoison;
+        distance > 0 ? sums[column + distance] : kPoison;
     frame.integer(code.args[RowArg]) = row;
     frame.integer(code.args[ColumnArg]) = column;
     const Array &dest = dests[segment.getDest()];
@@ -95,16 +100,8 @@ struct FusedLinear {
     return segment.getColumns() / (isPair ? 2 : 1);
   }
 
-  void showStored(int64_t rows) {
-    for (auto [i, values] : llvm::enumerate(stored)) {
-      Operation *end = in.op.getEpilogues()[i].front().getTerminator();
-      frame.machine.show(in.op, end->getLoc(),
-                         {rows, widthOf(in.op.getSegment(i))}, values);
-    }
-  }
-
   LogicalResult segment(const Code &code, SegmentAttr segment, int64_t row,
-                        int64_t first) {
+                        ArrayRef<double> sums) {
     int64_t columns = segment.getColumns(), group = columns, distance = 0;
     if (segment.getPartner() == PartnerKind::Half)
       group = segment.getGroup();
@@ -113,62 +110,135 @@ struct FusedLinear {
     int64_t count = distance > 0 ? distance : group;
     for (int64_t base = 0; base < columns; base += group)
       for (int64_t c = 0; c < count; ++c)
-        if (failed(unit(code, segment, row, first, base + c, distance)))
+        if (failed(unit(code, segment, row, sums, base + c, distance)))
           return failure();
     return success();
   }
 
-  LogicalResult run() {
-    const Array &input = in.array(Input), &weight = in.array(Weight);
-    int64_t rows = input.dim(0), k = weight.dim(1), n = weight.dim(0);
-    std::vector<double> a, b, c, d, e;
-    ArrayRef<double> x = input.dense(a), gamma, beta;
-    ArrayRef<double> w = rounded(mode, weight.dense(b), c);
-    if (in.count(Gamma))
-      gamma = in.array(Gamma).dense(d);
-    if (in.count(Beta))
-      beta = in.array(Beta).dense(e);
-    double eps =
-        gamma.empty() ? 0 : f32ScalarOf(in, EpsOfLayer, in.op.getEpsAttr());
-    std::vector<double> entry(k);
-    sums.resize(n);
-    if (frame.machine.options.onValue)
-      for (unsigned i = 0; i < instr.regions.size(); ++i)
-        stored.emplace_back(rows * widthOf(in.op.getSegment(i)));
-    for (int64_t r = 0; r < rows; ++r) {
-      ArrayRef<double> row = x.slice(r * k, k);
-      if (gamma.empty())
-        entry = row.vec();
-      else if (in.op.getCentered())
-        normaliseCentered(row, gamma, beta, eps, entry);
-      else
-        normalise(row, gamma, eps, entry);
-      for (double &value : entry)
-        value = mode(value);
-      multiply(entry, w, 1, k, n, sums);
-      int64_t first = 0;
-      for (unsigned i = 0; i < instr.regions.size(); ++i) {
-        SegmentAttr attr = in.op.getSegment(i);
-        if (failed(segment(instr.regions[i], attr, r, first)))
-          return failure();
-        first += attr.getColumns();
-      }
+  /// All segments of a row, whose products are `sums`.
+  LogicalResult run(int64_t row, ArrayRef<double> sums) {
+    for (unsigned i = 0; i < instr.regions.size(); ++i) {
+      SegmentAttr attr = op.getSegment(i);
+      if (failed(segment(instr.regions[i], attr, row, sums)))
+        return failure();
+      sums = sums.drop_front(attr.getColumns());
     }
+    return success();
+  }
+
+  void finish(int64_t rows) {
     for (auto [slot, dest] : llvm::zip(instr.out, dests))
       frame.array(slot) = dest;
-    showStored(rows);
-    return success();
+    for (auto [i, values] : llvm::enumerate(stored)) {
+      Operation *end = op.getEpilogues()[i].front().getTerminator();
+      frame.machine.show(op, end->getLoc(), {rows, widthOf(op.getSegment(i))},
+                         values);
+    }
+  }
+};
+
+/// Rows on their way into a linear: operand 0 of a fused linear or of a
+/// prologue; gamma, beta and eps are the operand groups from `gammaGroup` on.
+template <typename OpTy> struct Prologue {
+  Operands<OpTy> in;
+  Rounder mode;
+  std::vector<double> a, b, c;
+  ArrayRef<double> x, gamma, beta;
+  int64_t columns;
+  double eps = 0;
+
+  Prologue(Frame &frame, const Instr &instr, unsigned gammaGroup)
+      : in(frame, instr), mode(frame.machine.modeRounder),
+        x(in.array(0).dense(a)), columns(in.array(0).dim(1)) {
+    if (in.count(gammaGroup))
+      gamma = in.array(gammaGroup).dense(b);
+    if (in.count(gammaGroup + 1))
+      beta = in.array(gammaGroup + 1).dense(c);
+    if (!gamma.empty())
+      eps = f32ScalarOf(in, gammaGroup + 2, in.op.getEpsAttr());
+  }
+
+  void run(int64_t r, std::vector<double> &entry) {
+    ArrayRef<double> row = x.slice(r * columns, columns);
+    if (gamma.empty())
+      entry = row.vec();
+    else if (in.op.getCentered())
+      normaliseCentered(row, gamma, beta, eps, entry);
+    else
+      normalise(row, gamma, eps, entry);
+    for (double &value : entry)
+      value = mode(value);
   }
 };
 } // namespace
 
 static LogicalResult runFusedLinear(Frame &frame, const Instr &instr) {
-  FusedLinear linear(frame, instr);
-  if (failed(checkNoOverlap(frame, instr, linear.dests.size())))
+  Operands<FusedLinearOp> in(frame, instr);
+  if (failed(checkNoOverlap(frame, instr, in.op.getOuts().size())))
     return failure();
-  return linear.run();
+  const Array &weight = in.array(1);
+  int64_t rows = in.array(0).dim(0), k = weight.dim(1), n = weight.dim(0);
+  Prologue<FusedLinearOp> prologue(frame, instr, 2);
+  Epilogues epilogues(frame, instr, rows);
+  std::vector<double> a, b, entry(k), sums(n);
+  ArrayRef<double> w = rounded(frame.machine.modeRounder, weight.dense(a), b);
+  for (int64_t row = 0; row < rows; ++row) {
+    prologue.run(row, entry);
+    multiply(entry, w, 1, k, n, sums);
+    if (failed(epilogues.run(row, sums)))
+      return failure();
+  }
+  epilogues.finish(rows);
+  return success();
+}
+
+static LogicalResult runPrologue(Frame &frame, const Instr &instr) {
+  Prologue<PrologueOp> prologue(frame, instr, 1);
+  int64_t rows = prologue.in.array(0).dim(0), k = prologue.columns;
+  std::vector<double> entry(k), values;
+  for (int64_t row = 0; row < rows; ++row) {
+    prologue.run(row, entry);
+    llvm::append_range(values, entry);
+  }
+  return deliver(frame, instr, 0, 1, {rows, k}, std::move(values));
+}
+
+/// Columns in the order of W's rows, and nothing behind them: where the kernel
+/// has them is its own affair.
+static LogicalResult runLibraryGemm(Frame &frame, const Instr &instr) {
+  Operands<LibraryGemmOp> in(frame, instr);
+  const Array &input = in.array(0), &weight = in.array(1);
+  int64_t rows = input.dim(0), k = weight.dim(1), n = weight.dim(0);
+  int64_t width = in.array(2).dim(1);
+  std::vector<double> a, b, c, sums(n), values(rows * width, kPoison);
+  ArrayRef<double> x = input.dense(a);
+  ArrayRef<double> w = rounded(frame.machine.modeRounder, weight.dense(b), c);
+  for (int64_t row = 0; row < rows; ++row) {
+    multiply(x.slice(row * k, k), w, 1, k, n, sums);
+    llvm::copy(sums, values.begin() + row * width);
+  }
+  return deliver(frame, instr, 0, 1, {rows, width}, std::move(values));
+}
+
+static LogicalResult runEpilogue(Frame &frame, const Instr &instr) {
+  Operands<EpilogueOp> in(frame, instr);
+  if (failed(checkNoOverlap(frame, instr, in.op.getOuts().size())))
+    return failure();
+  const Array &given = in.array(0);
+  int64_t rows = given.dim(0), width = given.dim(1);
+  std::vector<double> storage;
+  ArrayRef<double> sums = given.dense(storage);
+  Epilogues epilogues(frame, instr, rows);
+  for (int64_t row = 0; row < rows; ++row)
+    if (failed(epilogues.run(row, sums.slice(row * width, width))))
+      return failure();
+  epilogues.finish(rows);
+  return success();
 }
 
 void mlir::fdpp::addFusedHandlers(HandlerMap &map) {
   map["fdpp.fused_linear"] = {runFusedLinear};
+  map["fdpp.prologue"] = {runPrologue};
+  map["fdpp.library_gemm"] = {runLibraryGemm};
+  map["fdpp.epilogue"] = {runEpilogue};
 }

@@ -71,12 +71,12 @@ Slot Resolver::slotOf(Value value) {
 }
 
 /// Operations that only move values, or that show their own: a step's rows, a
-/// fused linear's segments.
+/// linear's segments.
 static bool showsNothing(Operation &op) {
   if (isa<RopeTableOp>(op)) // its last destination is not its first result
     return op.getNumResults() == 0;
-  return isa<WeightAtOp, KVAppendOp, SelectRowsOp, FusedLinearOp, DispatchOp>(
-      op);
+  return isa<WeightAtOp, KVAppendOp, SelectRowsOp, EpilogueInterface,
+             PrologueOp, LibraryGemmOp, DispatchOp>(op);
 }
 
 bool Resolver::isShown(Operation &op) {

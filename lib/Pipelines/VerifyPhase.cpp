@@ -42,6 +42,10 @@ bool isFusedOnly(Operation *op) {
              AsyncSoftmaxDecodeAttentionOp, RecomputeRowsOp>(op);
 }
 
+bool isOfLibrary(Operation *op) {
+  return isa<PrologueOp, LibraryGemmOp, EpilogueOp>(op);
+}
+
 bool hasTensors(Operation *op) {
   auto isTensor = [](Type type) { return isa<TensorType>(type); };
   return llvm::any_of(op->getOperandTypes(), isTensor) ||
@@ -58,7 +62,7 @@ Objection inImport(Operation *op) {
 Objection inRecognised(Operation *op) {
   if (isOnnx(op))
     return Objection::owedBy("--onnx-recognise");
-  if (isa<DispatchOp>(op) || isFusedOnly(op) ||
+  if (isa<DispatchOp>(op) || isFusedOnly(op) || isOfLibrary(op) ||
       isa<AttentionOp, KVAppendOp, TokenSlotsOp>(op))
     return Objection::tooEarly();
   return Objection::none();
@@ -69,7 +73,7 @@ Objection inRaised(Operation *op) {
     return Objection::owedBy("--onnx-recognise");
   if (isa<MaskedAttentionOp, SlotPositionsOp>(op))
     return Objection::owedBy("--fdpp-to-step");
-  if (isFusedOnly(op) || isa<DispatchOp, scf::ForOp>(op))
+  if (isFusedOnly(op) || isOfLibrary(op) || isa<DispatchOp, scf::ForOp>(op))
     return Objection::tooEarly();
   return Objection::none();
 }
@@ -107,7 +111,7 @@ Objection inFused(Operation *op) {
     if (auto entry = func->getAttrOfType<StringAttr>(kEntryAttr);
         entry && entry.getValue() == "step")
       return Objection::owedBy("--fdpp-specialise-entries");
-  if (isa<DispatchOp>(op))
+  if (isa<DispatchOp>(op) || isOfLibrary(op))
     return Objection::tooEarly();
   if (lacksDestinations(op))
     return Objection::owedBy("--fdpp-to-destination-style");
@@ -131,7 +135,7 @@ Objection inPlanned(Operation *op) {
 }
 
 Objection inEmittable(Operation *op) {
-  if (isa<FusedLinearOp>(op) && !op->hasAttr("fdpp.epilogues"))
+  if (isa<EpilogueInterface>(op) && !op->hasAttr("fdpp.epilogues"))
     return Objection::owedBy("--fdpp-name-for-emission");
   if (isa<memref::ViewOp>(op) && !op->hasAttr("fdpp.name"))
     return Objection::owedBy("--fdpp-name-for-emission");

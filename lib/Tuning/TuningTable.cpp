@@ -91,11 +91,11 @@ private:
       return createStringError(
           name + ": a tuning table of a newer fdpp; update fdpp or run "
                  "fdpp-tune of this version");
-    if (format < ::fdpp::tuning_format)
-      return createStringError(name + ": tuning table of format " +
-                               Twine(format) + ", this version reads " +
-                               Twine(::fdpp::tuning_format) +
-                               "; run fdpp-tune again");
+    if (format < ::fdpp::least_tuning_format)
+      return createStringError(
+          name + ": tuning table of format " + Twine(format) +
+          ", this version reads " + Twine(::fdpp::least_tuning_format) +
+          " to " + Twine(::fdpp::tuning_format) + "; run fdpp-tune again");
     if (kernels < ::fdpp::tuning_kernels)
       return createStringError(name + ": measured with kernels of generation " +
                                Twine(kernels) + ", this version has " +
@@ -161,8 +161,12 @@ private:
     else if (object->get("to"))
       fail(at + ".to", "must be absent: the last range has no limit");
     range.kind = string(*object, "kind", at + ".");
-    if (!llvm::is_contained({"gemv", "flat", "large"}, range.kind))
-      fail(at + ".kind", "must be gemv, flat or large");
+    if (!llvm::is_contained({"gemv", "flat", "large", "library"}, range.kind))
+      fail(at + ".kind", "must be gemv, flat, large or library");
+    if (range.kind == "library") { // has no tile
+      shape.ranges.push_back(std::move(range));
+      return;
+    }
     range.tokens = integer(*object, "tokens", at + ".", 1,
                            std::max(1, ::fdpp::most_tile_of(table.kernels)));
     range.prefetch =

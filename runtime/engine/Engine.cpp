@@ -1,13 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "Engine.h"
 
+#include "BlasLibrary.h"
 #include "Error.h"
 #include "JsonReader.h"
 #include "Phi.h"
 
 #include <algorithm>
+#include <cstddef>
 
 namespace fdpp::runtime {
+
+/// False for engines that are older than this.
+static bool callsSgemm(const fdpp_model_table &table) {
+  return table.struct_size >= offsetof(fdpp_model_table, calls_sgemm) +
+                                  sizeof(fdpp_model_table::calls_sgemm) &&
+         table.calls_sgemm;
+}
 
 Engine::Engine(const std::string &folder, bool verify)
     : description(readManifest(folder)) {
@@ -17,11 +26,25 @@ Engine::Engine(const std::string &folder, bool verify)
       std::make_unique<WeightFile>(description.path("weights.safetensors"));
   library =
       std::make_unique<ModelLibrary>(description.path("model.so"), description);
+  if (callsSgemm(table()))
+    openBlas();
   bases = matchWeights(table(), *weightFile);
   if (description.file("phi.json"))
     phi = readPhi(description.path("phi.json"), description.limits.layers,
                   description.limits.query_heads);
   readStopTokens();
+}
+
+void Engine::openBlas() {
+  try {
+    sgemm = blasLibrary().sgemm;
+  } catch (const Error &error) {
+    userError(description.folder +
+              ": some of its linears are computed by a blas library: " +
+              error.what() +
+              "; install libblis4-serial, name another library in FDPP_BLAS, "
+              "or compile the model with --tuning=none");
+  }
 }
 
 void Engine::readStopTokens() {
@@ -72,8 +95,12 @@ const text::ChatTemplate &Engine::chat() const {
 }
 
 ModelView Engine::view() const {
-  return {&table(), bases.data(), phi.empty() ? nullptr : phi.data(),
-          description.stepWeightBytes, description.stepTokenBytes};
+  return {&table(),
+          bases.data(),
+          phi.empty() ? nullptr : phi.data(),
+          description.stepWeightBytes,
+          description.stepTokenBytes,
+          sgemm};
 }
 
 } // namespace fdpp::runtime

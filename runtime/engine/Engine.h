@@ -63,12 +63,15 @@ public:
 
 private:
   void readStopTokens();
+  /// For models with calls_sgemm.
+  void openBlas();
 
   Manifest description;
   std::unique_ptr<WeightFile> weightFile;
   std::unique_ptr<ModelLibrary> library;
   std::vector<const void *> bases; // of each weight, in the model's order
   std::vector<float> phi;          // empty: none
+  fdpp_sgemm_fn sgemm = nullptr;   // where the model calls it
   std::vector<int32_t> stops;
   Lazy<text::Tokenizer> loadedTokenizer;
   Lazy<text::ChatTemplate> loadedChat;

@@ -122,6 +122,7 @@ Session::Session(const ModelView &view, const SessionOptions &wish)
   request.executor = &threads.executor();
   request.recomputed_rows = phi.counters();
   request.phi = phi.data();
+  request.sgemm = model.sgemm;
   instance = model.table->create(0, model.weights, model.phi);
   if (!instance)
     throw Error(ErrorKind::Memory, "no memory for the model");

@@ -29,6 +29,7 @@ struct ModelView {
   const float *phi;             // null: exact everywhere
   uint64_t stepWeightBytes = 0; // of the manifest, for the statistics
   uint64_t stepTokenBytes = 0;
+  fdpp_sgemm_fn sgemm = nullptr; // for models with calls_sgemm
 };
 
 /// 0 means the default, which the constructor writes back.

@@ -3,9 +3,11 @@
 // Engines that must be refused, each with one clear line.
 #include "Engine.h"
 #include "Error.h"
+#include "Session.h"
 #include "ToyEngine.h"
 #include "ToyFormula.h"
 
+#include <cstdlib>
 #include <filesystem>
 #include <gmock/gmock.h>
 #include <random>
@@ -40,6 +42,33 @@ TEST(LoadTest, AWholeEngineLoads) {
   Engine loaded(engine.folder() + "//", false);
   EXPECT_EQ(loaded.manifest().folder, engine.folder());
   EXPECT_EQ(loaded.stopTokens(), std::vector<int32_t>{toy::kEos});
+}
+
+TEST(LoadTest, AnEngineThatNeedsALibrary) {
+  toy::Engine engine("toy_sgemm");
+  const std::string some = ": some of its linears are computed by a blas "
+                           "library: ";
+  setenv("FDPP_BLAS", "/no/such/blas.so", 1);
+  EXPECT_EQ(refusal(engine.folder()),
+            engine.folder() + some +
+                "cannot open /no/such/blas.so (/no/such/blas.so: cannot open "
+                "shared object file: No such file or directory); install "
+                "libblis4-serial, name another library in FDPP_BLAS, or "
+                "compile the model with --tuning=none");
+  std::string none = engine.file("model.so"); // a library, but not of BLAS
+  setenv("FDPP_BLAS", none.c_str(), 1);
+  EXPECT_THAT(refusal(engine.folder()),
+              HasSubstr(some + none + " has no cblas_sgemm; install "));
+  // Nobody else asks for it.
+  EXPECT_EQ(refusal(toy::Engine().folder()), "");
+  setenv("FDPP_BLAS", (toy::libraryFolder() + "/toy_blas.so").c_str(), 1);
+  Engine loaded(engine.folder(), false);
+  unsetenv("FDPP_BLAS");
+  Session session(loaded.view(), {.threads = 2, .context = 64});
+  const int32_t token = 3;
+  StepItem item{session.createSequence(0), &token, 1, true};
+  session.step(&item, 1);
+  EXPECT_NE(session.logits(item.sequence), nullptr);
 }
 
 TEST(LoadTest, FoldersThatAreNoEngine) {

@@ -105,6 +105,35 @@ TEST(Choose, JudgesByAnotherMeasurement) {
   EXPECT_NEAR(verdict.rooflineMean, std::sqrt(1.25), 1e-9);
 }
 
+/// It needs a package and room: 5 % over the best of our own, in most rounds.
+TEST(Choose, TakesALibraryWhereItWinsClearly) {
+  constexpr Variant library{};
+  std::vector<Point> points = {
+      point(1, {{kGemv, 1.0}, {library, 0.96}}),
+      point(2, {{kFlat, 1.0}, {{6, 2048}, 0.9}, {library, 0.86}}),
+      point(3, {{kFlat, 1.0}, {{6, 2048}, 0.9}, {library, 0.85}}),
+      point(4, {{kFlat, 1.0}, {{6, 2048}, 0.9}, {library, 0.89}}),
+      point(8, {{kLarge, 1.0}, {library, 0.5}}),
+      point(16, {{kLarge, 1.0}, {library, 0.5}}),
+  };
+  Choice choice = chosen(points);
+  EXPECT_EQ(text(choice), "gemv<1, 4096> to 1; flat<6, 2048> to 2; "
+                          "library<0, 0> to 3; flat<6, 2048> to 4; "
+                          "large<6, 0> to 7; library<0, 0> to 16; "
+                          "large<6, 0> to 0; ");
+  EXPECT_TRUE(hasLibrary(points));
+  points.back().variants.back().seconds = {0.5, 2, 2};
+  EXPECT_EQ(chosen(points).chosen.back(), 0);
+}
+
+TEST(Plan, MeasuresALibraryWhereAsked) {
+  Work work;
+  work.shapes = {{64, 64, 0}};
+  EXPECT_FALSE(hasLibrary(planPoints(work, "avx2")));
+  for (const Point &at : planPoints(work, "avx2", /*library=*/true))
+    EXPECT_TRUE(at.variants.back().variant.isLibrary());
+}
+
 TEST(Plan, MeasuresEveryVariantThatMayWin) {
   Work work;
   work.shapes = {{64, 64, 0}};
@@ -182,6 +211,48 @@ TEST_F(TuneTool, WritesATable) {
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("| 33x17 f32 | "));
   refused(file("more", "8 8 f16") + " --judge " + table, "has no 8x8 f16");
+}
+
+TEST_F(TuneTool, ForcesAKind) {
+  std::string list = file("list", "64 48 bf16\n33 17 f32\n");
+  for (const char *kind : {"gemv", "flat", "library"}) {
+    std::string table = folder.path() + "/" + kind + ".json";
+    Outcome outcome = tune(list + " --always " + kind + " -o " + table);
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+    nlohmann::json read = nlohmann::json::parse(slurp(table));
+    EXPECT_EQ(read["format"], kind == std::string("library") ? 2 : 1);
+    ASSERT_EQ(read["shapes"].size(), 2u);
+    for (const auto &shape : read["shapes"]) {
+      ASSERT_EQ(shape["ranges"].size(), 1u);
+      EXPECT_EQ(shape["ranges"][0]["kind"], kind);
+    }
+  }
+  refused(list + " --always best", "no kind is called 'best'");
+}
+
+TEST_F(TuneTool, MeasuresALibrary) {
+  std::string list = file("list", "64 48 bf16\n33 17 f32\n");
+  std::string table = folder.path() + "/t.json";
+  setenv("FDPP_BLAS", "/no/such/blas.so", 1);
+  refused(list + " --library -o " + table,
+          "cannot open /no/such/blas.so (/no/such/blas.so: cannot open shared "
+          "object file: No such file or directory); install libblis4-serial");
+  setenv("FDPP_BLAS", FDPP_TOY_BLAS, 1);
+  Outcome outcome = tune(list + " --library --budget 1 -t 2 -o " + table);
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  nlohmann::json read = nlohmann::json::parse(slurp(table));
+  EXPECT_EQ(read["format"], 2);
+  EXPECT_EQ(read["device"]["library"], FDPP_TOY_BLAS);
+  for (const auto &shape : read["shapes"])
+    for (const auto &at : shape["points"])
+      EXPECT_EQ(at["variants"].back()["kind"], "library");
+  // A table that names it is judged with it.
+  outcome = tune(list + " --always library -o " + table);
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  outcome = tune(list + " --judge " + table + " --budget 1 -t 2");
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("| 33x17 f32 | "));
+  unsetenv("FDPP_BLAS");
 }
 
 TEST_F(TuneTool, SaysWhatIsWrong) {

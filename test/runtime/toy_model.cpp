@@ -43,6 +43,11 @@ static const char *const *const kTapNames = nullptr;
 #define TOY_COUNTS 1
 #endif
 
+/// Whether the model computes with the sgemm of a BLAS library.
+#ifndef TOY_SGEMM
+#define TOY_SGEMM 0
+#endif
+
 struct fdpp_model {
   const int32_t *embed, *bank;
   const float *phi;
@@ -94,7 +99,18 @@ const char *complaint(const fdpp_step &s) {
   for (int32_t r = 0; r < s.num_rows; ++r)
     if (s.rows[r] < 0 || s.rows[r] >= s.num_tokens)
       return "row";
+  if ((s.sgemm != nullptr) != TOY_SGEMM)
+    return "sgemm";
   return nullptr;
+}
+
+/// True if the library multiplies [1 2; 3 4] by [5; 6] and adds [7; 8].
+bool multiplies(fdpp_sgemm_fn sgemm) {
+  const float a[] = {1, 2, 3, 4}, b[] = {5, 6};
+  float c[] = {7, 8};
+  sgemm(FDPP_ROW_MAJOR, FDPP_NO_TRANSPOSE, FDPP_NO_TRANSPOSE, 2, 1, 2, 1, a, 2,
+        b, 1, 1, c, 1);
+  return c[0] == 24 && c[1] == 47;
 }
 
 /// The cache of one step: where a slot of a sequence lies.
@@ -217,6 +233,8 @@ int32_t step(fdpp_model *model, fdpp_step *s) {
     std::snprintf(s->message, sizeof(s->message), "toy: %s", why);
     return s->status = FDPP_STATUS_INVALID;
   }
+  if (TOY_SGEMM && !multiplies(s->sgemm))
+    return s->status = FDPP_STATUS_INTERNAL;
   Work work{*model, *s};
   std::this_thread::sleep_for(std::chrono::milliseconds(TOY_STEP_MS));
   new (s->workspace) std::atomic<int32_t>(0);
@@ -254,6 +272,7 @@ const fdpp_model_table kTable = {
     kTapNames,
     /*reads_phi=*/1,
     TOY_COUNTS,
+    TOY_SGEMM,
 };
 
 } // namespace

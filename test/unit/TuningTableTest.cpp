@@ -73,6 +73,17 @@ TEST(TuningTable, AppliesToItsDeviceOnly) {
             "t.json is for A CPU, which has no gfni");
 }
 
+TEST(TuningTable, ALibraryHasNoTile) {
+  std::string text = changed("\"format\": 1", "\"format\": 2");
+  text.replace(text.find("\"flat\""), 6, "\"library\"");
+  TuningTable table = llvm::cantFail(TuningTable::parse(text, "t.json"));
+  const TunedRange &range = table.find(16, 8, "bf16")->ranges[1];
+  EXPECT_EQ(range.kind, "library");
+  EXPECT_EQ(range.to, 6);
+  EXPECT_EQ(range.tokens, 0);
+  EXPECT_EQ(range.prefetch, 0);
+}
+
 TEST(TuningTable, RefusesOtherFilesAndVersions) {
   EXPECT_EQ(errorOf("[1"),
             "t.json: no tuning table: not json ([1:2, byte=2]: Expected , or ] "
@@ -83,9 +94,9 @@ TEST(TuningTable, RefusesOtherFilesAndVersions) {
               "\"fdpp-tuning\"; give a file that fdpp-tune wrote")
         << text;
   EXPECT_EQ(errorOf(changed("\"format\": 1", "\"format\": 0")),
-            "t.json: tuning table of format 0, this version reads 1; run "
+            "t.json: tuning table of format 0, this version reads 1 to 2; run "
             "fdpp-tune again");
-  for (auto [from, to] : {std::pair("\"format\": 1", "\"format\": 2"),
+  for (auto [from, to] : {std::pair("\"format\": 1", "\"format\": 3"),
                           std::pair("\"kernels\": 1", "\"kernels\": 99")})
     EXPECT_EQ(errorOf(changed(from, to)),
               "t.json: a tuning table of a newer fdpp; update fdpp or run "
@@ -114,8 +125,8 @@ TEST(TuningTable, NamesWhatIsDamaged) {
        "'shapes[0].ranges[1].to' must be an integer from 2 to 2147483647"},
       {"{\"kind\": \"large\"", "{\"to\": 9, \"kind\": \"large\"",
        "'shapes[0].ranges[2].to' must be absent: the last range has no limit"},
-      {"\"flat\"", "\"library\"",
-       "'shapes[0].ranges[1].kind' must be gemv, flat or large"},
+      {"\"flat\"", "\"vendor\"",
+       "'shapes[0].ranges[1].kind' must be gemv, flat, large or library"},
       {"\"tokens\": 6", "\"tokens\": 7",
        "'shapes[0].ranges[1].tokens' must be an integer from 1 to 6"},
       {"\"prefetch\": 1024", "\"prefetch\": 1e9",

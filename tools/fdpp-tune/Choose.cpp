@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Which variants are worth measuring, and which of them are chosen.
+#include "Client.h"
 #include "Tune.h"
 
 #include "kernels/common/tuning.h"
@@ -17,6 +18,9 @@ namespace {
 constexpr double kWorthwhile = 0.98;
 /// And it must be faster in this share of the rounds.
 constexpr double kSure = 0.8;
+/// A library needs a package and room for what it reads and gives: it must beat
+/// the own variants by more than this.
+constexpr double kLibraryWorthwhile = 0.95;
 /// Of variants as close as this the one of the M before is taken.
 constexpr double kAlike = 0.006;
 
@@ -69,21 +73,38 @@ bool isSurelyFaster(const Samples &samples, const Samples &roofline) {
   return !samples.dropped && double(faster) >= kSure * double(ratios.size());
 }
 
+/// Index of the library's variant if it beats the best own one, whose ratio to
+/// the roofline's is `least`; else 0.
+size_t chooseLibrary(const Point &point, const std::vector<double> &ratios,
+                     double least) {
+  for (size_t i = 1; i < ratios.size(); ++i)
+    if (point.variants[i].variant.isLibrary() &&
+        ratios[i] < kLibraryWorthwhile * least)
+      return i;
+  return 0;
+}
+
 /// Index of the variant that is taken for a point.
 size_t chooseAt(const Point &point, const Variant *before) {
   const Samples &roofline = point.variants.front();
   size_t best = 0;
-  double least = kWorthwhile;
+  double least = kWorthwhile, leastOwn = 1;
   std::vector<double> ratios;
   for (const Samples &samples : point.variants)
     ratios.push_back(
         isSurelyFaster(samples, roofline) ? ratioOf(samples, roofline) : 1e30);
-  for (size_t i = 1; i < ratios.size(); ++i)
+  for (size_t i = 1; i < ratios.size(); ++i) {
+    if (point.variants[i].variant.isLibrary())
+      continue;
+    leastOwn = std::min(leastOwn, ratios[i]);
     if (ratios[i] < least)
       best = i, least = ratios[i];
+  }
+  if (size_t library = chooseLibrary(point, ratios, leastOwn))
+    return library;
   if (best == 0)
     return 0;
-  for (size_t i = 1; before && i < ratios.size(); ++i)
+  for (size_t i = 1; before && !before->isLibrary() && i < ratios.size(); ++i)
     if (point.variants[i].variant == *before && ratios[i] < least + kAlike)
       return i;
   return best;
@@ -92,12 +113,35 @@ size_t chooseAt(const Point &point, const Variant *before) {
 } // namespace
 
 const char *kindOf(Variant variant, int32_t m) {
+  if (variant.isLibrary())
+    return "library";
   if (variant.tokens == 1)
     return "gemv";
   return m <= variant.tokens ? "flat" : "large";
 }
 
-std::vector<Point> planPoints(const Work &work, const std::string &level) {
+Range usualRange(const std::string &kind, const std::string &level) {
+  if (kind == "gemv")
+    return {0, "gemv", {1, usual_prefetch}};
+  if (kind == "library")
+    return {0, "library", {}};
+  for (const KernelLevel &known : kernel_levels)
+    if (kind == "flat" && known.name == level)
+      return {0, "flat", {known.widest_tile, usual_prefetch}};
+  tools::fail("--always: no kind is called '" + kind +
+              "'; give gemv, flat or library");
+}
+
+bool hasLibrary(const std::vector<Point> &points) {
+  for (const Point &point : points)
+    for (const Samples &samples : point.variants)
+      if (samples.variant.isLibrary())
+        return true;
+  return false;
+}
+
+std::vector<Point> planPoints(const Work &work, const std::string &level,
+                              bool library) {
   int32_t widest = 0, most = 0;
   for (const KernelLevel &known : kernel_levels)
     if (known.name == level)
@@ -107,6 +151,8 @@ std::vector<Point> planPoints(const Work &work, const std::string &level) {
     for (int32_t m : measuredTokens()) {
       Point point{int32_t(shape), m, {}};
       addCandidates(point, m, widest, most);
+      if (library)
+        add(point, {});
       points.push_back(std::move(point));
     }
   return points;

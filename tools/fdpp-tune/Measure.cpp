@@ -10,6 +10,7 @@
 #include "ThreadTeam.h"
 #include "Tune.h"
 
+#include "kernels/common/packing.h"
 #include "kernels/common/scratch.h"
 #include "kernels/common/tuning.h"
 #include "kernels/cpu/team.h"
@@ -51,14 +52,15 @@ void fill(char *memory, int64_t bytes) {
 /// Memory that all points share.
 class Arena {
 public:
-  Arena(const Work &work, const Kernels &kernels, const Machine &machine) {
+  Arena(const Work &work, const Kernels &kernels, const Machine &machine,
+        bool library) {
     int64_t largest = 0, x = 0, out = 0, most = measuredTokens().back();
-    int64_t scratch = 0;
+    int64_t scratch = library ? library_scratch_bytes(machine.threads) : 0;
     for (const Shape &shape : work.shapes) {
       largest =
           std::max(largest, kernels.packedBytes(shape.dtype, shape.n, shape.k));
       x = std::max(x, most * shape.k * 4);
-      out = std::max(out, most * shape.n * 4);
+      out = std::max(out, most * panels_of(shape.n) * panel_rows * 4);
       scratch = std::max(
           scratch, linear_scratch_bytes(int(most), shape.k, machine.threads));
     }
@@ -82,6 +84,12 @@ public:
     out_ = reinterpret_cast<float *>(at);
     std::memset(at, 0, size_t(out));
     packed = allocate(scratch, scratch_);
+    if (!library)
+      return;
+    rounded = allocate(x, at);
+    rows = reinterpret_cast<float *>(at);
+    products = allocate(out, at);
+    sums = reinterpret_cast<float *>(at);
   }
 
   Job job(const Shape &shape, const Kernels &kernels) const {
@@ -95,6 +103,8 @@ public:
     job.x = values;
     job.out = out_;
     job.scratch = scratch_;
+    job.rows = rows;
+    job.sums = sums;
     return job;
   }
 
@@ -109,18 +119,19 @@ private:
   }
 
   runtime::Region memory;
-  Memory inputs, results, packed;
+  Memory inputs, results, packed, rounded, products;
   int64_t bytes = 0;
   char *weights = nullptr, *scratch_ = nullptr;
   float *values = nullptr, *out_ = nullptr;
+  float *rows = nullptr, *sums = nullptr; // of a library
 };
 
 class Meter {
 public:
   Meter(const Work &work, const Kernels &kernels, runtime::ThreadTeam &team,
-        const Machine &machine)
-      : work(work), kernels(kernels), team(team),
-        arena(work, kernels, machine) {}
+        const Machine &machine, fdpp_sgemm_fn sgemm)
+      : work(work), kernels(kernels), team(team), sgemm(sgemm),
+        arena(work, kernels, machine, sgemm != nullptr) {}
 
   /// Seconds of one call.
   double sample(const Point &point, Variant variant) {
@@ -129,6 +140,7 @@ public:
     job.tokens = point.m;
     job.tile = variant.tokens;
     job.prefetch = variant.prefetch;
+    job.sgemm = sgemm;
     double bytes = double(job.copyBytes), flops = bytes * point.m;
     double guess =
         std::max(bytes / 15e9, flops / 80e9) / std::max(1, team.size());
@@ -156,6 +168,7 @@ private:
   const Work &work;
   const Kernels &kernels;
   runtime::ThreadTeam &team;
+  fdpp_sgemm_fn sgemm;
   Arena arena;
   cpu::TeamState state;
   Job job = {};
@@ -200,7 +213,7 @@ int32_t measure(const Work &work, const Kernels &kernels,
   const Clock::time_point start = Clock::now();
   runtime::ThreadTeam team(options.threads);
   machine.readGBs = runtime::ReadCeiling(uint64_t{1} << 30).measure(team) / 1e9;
-  Meter meter(work, kernels, team, machine);
+  Meter meter(work, kernels, team, machine, options.sgemm);
   int32_t rounds = 0;
   double longest = 0; // of a round, lately
   for (; rounds < kMostRounds; ++rounds) {

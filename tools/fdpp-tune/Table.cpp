@@ -28,12 +28,16 @@ json deviceOf(const Machine &machine) {
   device["l1d_bytes"] = machine.l1d;
   device["l2_bytes"] = machine.l2;
   device["l3_bytes"] = machine.l3;
+  if (!machine.library.empty())
+    device["library"] = machine.library;
   device["read_gbs"] = rounded(machine.readGBs, 100);
   device["features"] = machine.features;
   return device;
 }
 
 json variantOf(const char *kind, Variant variant) {
+  if (variant.isLibrary())
+    return {{"kind", kind}};
   return {{"kind", kind},
           {"tokens", variant.tokens},
           {"prefetch", variant.prefetch}};
@@ -64,9 +68,9 @@ void writeLines(std::string &text, const char *key,
   text += std::string("      ]") + end + "\n";
 }
 
-std::string shapeOf(const Shape &shape,
+/// A shape without points was not measured.
+std::string shapeOf(const Shape &shape, const Choice &choice,
                     const std::vector<const Point *> &points) {
-  Choice choice = choose(points);
   json head = {{"n", shape.n},
                {"k", shape.k},
                {"dtype", kDtypes[shape.dtype]},
@@ -91,36 +95,61 @@ std::string shapeOf(const Shape &shape,
   return text + "    }";
 }
 
+/// Versions that know no library read every table without one.
+std::string headOf(const Machine &machine, const json &measured, bool library) {
+  json versions = {{"product", FDPP_PRODUCT_VERSION},
+                   {"kernels", tuning_kernels}};
+  int format = library ? tuning_format : least_tuning_format;
+  return "{\n  \"magic\": \"fdpp-tuning\",\n  \"format\": " +
+         std::to_string(format) + ",\n  \"versions\": " + versions.dump() +
+         ",\n  \"device\": " + deviceOf(machine).dump() +
+         ",\n  \"measured\": " + measured.dump() + ",\n  \"shapes\": [\n";
+}
+
+std::string joined(const std::vector<std::string> &shapes) {
+  std::string text;
+  for (size_t i = 0; i < shapes.size(); ++i)
+    text += shapes[i] + (i + 1 < shapes.size() ? ",\n" : "\n");
+  return text + "  ]\n}\n";
+}
+
 } // namespace
 
 std::string writeTable(const Work &work, const Machine &machine,
                        const std::vector<Point> &points, int32_t rounds,
                        double seconds) {
-  json versions = {{"product", FDPP_PRODUCT_VERSION},
-                   {"kernels", tuning_kernels}};
   json measured = {{"rounds", rounds}, {"seconds", rounded(seconds, 10)}};
-  std::string text =
-      "{\n  \"magic\": \"fdpp-tuning\",\n  \"format\": " +
-      std::to_string(tuning_format) + ",\n  \"versions\": " + versions.dump() +
-      ",\n  \"device\": " + deviceOf(machine).dump() +
-      ",\n  \"measured\": " + measured.dump() + ",\n  \"shapes\": [\n";
-  for (size_t i = 0; i < work.shapes.size(); ++i)
-    text += shapeOf(work.shapes[i], pointsOf(points, int32_t(i))) +
-            (i + 1 < work.shapes.size() ? ",\n" : "\n");
-  return text + "  ]\n}\n";
+  std::vector<std::string> shapes;
+  for (size_t i = 0; i < work.shapes.size(); ++i) {
+    std::vector<const Point *> own = pointsOf(points, int32_t(i));
+    shapes.push_back(shapeOf(work.shapes[i], choose(own), own));
+  }
+  return headOf(machine, measured, hasLibrary(points)) + joined(shapes);
+}
+
+std::string writeForced(const Work &work, const Machine &machine,
+                        const Range &range) {
+  Choice choice;
+  choice.ranges = {range};
+  std::vector<std::string> shapes;
+  for (const Shape &shape : work.shapes)
+    shapes.push_back(shapeOf(shape, choice, {}));
+  json measured = {{"rounds", 0}, {"seconds", 0}};
+  return headOf(machine, measured, range.variant.isLibrary()) + joined(shapes);
 }
 
 std::vector<std::vector<Range>> readRanges(const std::string &path,
                                            const Work &work) {
-  static const char *const kKinds[] = {"gemv", "flat", "large"};
+  static const char *const kKinds[] = {"gemv", "flat", "large", "library"};
   nlohmann::json text =
       nlohmann::json::parse(runtime::readTextFile(path, 64u << 20), nullptr,
                             /*allow_exceptions=*/false);
   if (!text.is_object())
     tools::fail(path + ": no tuning table; give a file that fdpp-tune wrote");
   runtime::JsonObject root(text, path, "");
-  if (root.string("magic") != "fdpp-tuning" ||
-      root.integer("format", 0, INT32_MAX) != tuning_format)
+  int64_t format = root.integer("format", 0, INT32_MAX);
+  if (root.string("magic") != "fdpp-tuning" || format < least_tuning_format ||
+      format > tuning_format)
     tools::fail(path + ": no tuning table of this version; give a file that "
                        "fdpp-tune wrote");
   std::vector<std::vector<Range>> all(work.shapes.size());
@@ -135,12 +164,14 @@ std::vector<std::vector<Range>> readRanges(const std::string &path,
         std::string kind = range.string("kind");
         auto found = std::find(std::begin(kKinds), std::end(kKinds), kind);
         if (found == std::end(kKinds))
-          range.fail("kind", "must be gemv, flat or large");
+          range.fail("kind", "must be gemv, flat, large or library");
+        Variant variant;
+        if (kind != "library")
+          variant = {int32_t(range.integer("tokens", 1, 16)),
+                     int32_t(range.integer("prefetch", 0, most_prefetch))};
         all[i].push_back(
             {range.has("to") ? int32_t(range.integer("to", 1, INT32_MAX)) : 0,
-             *found,
-             {int32_t(range.integer("tokens", 1, 16)),
-              int32_t(range.integer("prefetch", 0, most_prefetch))}});
+             *found, variant});
       }
     }
   for (size_t i = 0; i < all.size(); ++i)

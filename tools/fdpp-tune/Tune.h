@@ -40,6 +40,7 @@ struct Machine {
   std::vector<std::string> features;
   int64_t l1d = 0, l2 = 0, l3 = 0; // bytes, of one cache
   double readGBs = 0;              // measured
+  std::string library;             // that was measured; empty: none
 };
 Machine describeMachine(const std::string &kernels, int32_t threads);
 /// The level of this processor's kernels.
@@ -47,12 +48,14 @@ std::string bestKernels();
 /// The library of a level; it stays loaded.
 const Kernels &loadKernels(const std::string &level);
 
-/// A kernel variant; prefetch counts only where one tile holds all tokens.
+/// A kernel variant; prefetch counts only where one tile holds all tokens. No
+/// tokens: a library's.
 struct Variant {
   int32_t tokens = 0, prefetch = 0;
+  bool isLibrary() const { return tokens == 0; }
   bool operator==(const Variant &) const = default;
 };
-/// gemv, flat or large: what a variant is for `m` tokens.
+/// gemv, flat, large or library: what a variant is for `m` tokens.
 const char *kindOf(Variant variant, int32_t m);
 
 /// One variant's times for one M, in seconds a call, one for each round in
@@ -75,11 +78,15 @@ struct Point {
 /// Every M that is measured.
 const std::vector<int32_t> &measuredTokens();
 /// The points of a work, without samples.
-std::vector<Point> planPoints(const Work &work, const std::string &level);
+std::vector<Point> planPoints(const Work &work, const std::string &level,
+                              bool library = false);
+/// True if some point measures a library.
+bool hasLibrary(const std::vector<Point> &points);
 
 struct MeasureOptions {
   int32_t threads = 1;
-  double budget = 120; // seconds
+  double budget = 120;           // seconds
+  fdpp_sgemm_fn sgemm = nullptr; // where some point measures a library
   std::function<void(int32_t done, int32_t total)> progress;
 };
 /// Measures in rounds until the budget is spent: in a round every point once,
@@ -112,6 +119,12 @@ std::vector<const Point *> pointsOf(const std::vector<Point> &points,
 std::string writeTable(const Work &work, const Machine &machine,
                        const std::vector<Point> &points, int32_t rounds,
                        double seconds);
+
+/// A table that was not measured: one variant for every shape and M.
+std::string writeForced(const Work &work, const Machine &machine,
+                        const Range &range);
+/// The usual variant of a kind: gemv, flat or library.
+Range usualRange(const std::string &kind, const std::string &level);
 
 /// What an independent measurement says about a table's choices: for each shape
 /// the geometric mean and the worst of (time of the table's variant) / (time of

@@ -6,6 +6,8 @@
 #ifndef FDPP_TOOLS_TUNE_KERNELS_H
 #define FDPP_TOOLS_TUNE_KERNELS_H
 
+#include "fdpp-runtime/model_abi.h"
+
 #include <cstdint>
 
 namespace fdpp::tune {
@@ -18,13 +20,17 @@ inline constexpr const char *kDtypes[] = {"f32", "bf16", "f16"};
 struct Job {
   int32_t dtype;
   int32_t n, k, tokens;
-  int32_t tile, prefetch; // the variant
+  int32_t tile, prefetch; // the variant; a tile of 0 is a library's
   int32_t calls;
   int64_t first, copies, copyBytes;
   const char *weights; // [copies][copyBytes], 64-aligned
   const float *x;      // [tokens][k]
   float *out;          // [tokens][n]
   void *scratch;       // linear_scratch_bytes(tokens, k, threads), 64-aligned
+  // Of a library, else null; its scratch is library_scratch_bytes(threads).
+  fdpp_sgemm_fn sgemm;
+  float *rows; // [tokens][k]
+  float *sums; // [tokens][n, rounded up to panels]
 };
 
 /// Exported as `fdpp_tune_kernels`.

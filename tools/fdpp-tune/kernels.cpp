@@ -4,6 +4,7 @@
 #include "TuneKernels.h"
 
 #include "kernels/common/tuning.h"
+#include "kernels/cpu/library.h"
 #include "kernels/cpu/linear.h"
 
 using namespace fdpp;
@@ -37,12 +38,25 @@ struct StoreAny {
   }
 };
 
+/// A library's linear, with all that goes with it.
+template <class E>
+void run_library(const Job &job, const E *weights, Team &team) {
+  prologue<E>(team, job.tokens, AnyRows{job.k, job.x}, job.rows);
+  library_gemm_by(job.k, panels_of(job.n), team, job.sgemm, job.tokens,
+                  job.rows, weights, job.scratch, job.sums);
+  epilogue(team, job.tokens, job.sums, StoreAny{job.n, job.out});
+}
+
 template <class E> void run_as(const Job &job, Team &team) {
   for (int64_t i = job.first; i < job.first + job.calls; ++i) {
-    const char *weights = job.weights + i % job.copies * job.copyBytes;
-    linear_by(Tiling{job.tile, job.prefetch}, team, job.tokens,
-              AnyRows{job.k, job.x}, reinterpret_cast<const E *>(weights),
-              job.scratch, StoreAny{job.n, job.out});
+    auto *weights = reinterpret_cast<const E *>(job.weights +
+                                                i % job.copies * job.copyBytes);
+    if (job.tile == 0)
+      run_library(job, weights, team);
+    else
+      linear_by(Tiling{job.tile, job.prefetch}, team, job.tokens,
+                AnyRows{job.k, job.x}, weights, job.scratch,
+                StoreAny{job.n, job.out});
   }
 }
 

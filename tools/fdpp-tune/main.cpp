@@ -2,6 +2,7 @@
 //
 // fdpp-tune: measures the kernel variants of linears.
 #include "Arguments.h"
+#include "BlasLibrary.h"
 #include "Client.h"
 #include "CpuTopology.h"
 #include "Progress.h"
@@ -30,12 +31,14 @@ Examples:
   fdpp-tune model.fdpp                         table in model.tuning.json
   fdpp-tune model.fdpp -o zen3.json --budget 60
   fdpp-tune shapes.txt -o zen3.json            lines such as 576 1536 bf16
+  fdpp-tune model.fdpp --library               a library's GEMM is a variant too
   fdpp-tune model.fdpp --judge zen3.json       measure again; is its choice good?)";
 
 struct Options {
-  std::string source, output, kernels, judge;
+  std::string source, output, kernels, judge, always;
   int32_t threads = 0;
   double budget = 0;
+  bool library = false;
 };
 
 std::optional<int> parse(int argc, char **argv, Options &o) {
@@ -57,6 +60,11 @@ std::optional<int> parse(int argc, char **argv, Options &o) {
   app.add_option("--judge", o.judge,
                  "Measure how a table's choices compare with the best")
       ->type_name("TABLE");
+  app.add_option("--always", o.always,
+                 "Measure nothing: a table that has this kind for every M")
+      ->type_name("gemv|flat|library");
+  app.add_flag("--library", o.library,
+               "Measure a BLAS library's GEMM too (BLIS, or FDPP_BLAS)");
   if (auto code = tools::parseArguments(app, argc, argv))
     return code;
   if (o.threads < 0 || o.threads > 1024)
@@ -92,9 +100,10 @@ void write(const std::string &path, const std::string &text, bool really) {
 std::string describe(const std::vector<Range> &ranges) {
   std::string text;
   for (const Range &range : ranges) {
-    text += std::string(range.kind) + "<" +
-            std::to_string(range.variant.tokens) + ", " +
-            std::to_string(range.variant.prefetch) + ">";
+    text += range.kind;
+    if (!range.variant.isLibrary())
+      text += "<" + std::to_string(range.variant.tokens) + ", " +
+              std::to_string(range.variant.prefetch) + ">";
     if (range.to > 0)
       text += " to M = " + std::to_string(range.to) + ", ";
   }
@@ -123,6 +132,33 @@ void printVerdicts(const Work &work, const std::vector<Point> &points,
   }
 }
 
+const runtime::BlasLibrary &openLibrary() {
+  try {
+    return runtime::blasLibrary();
+  } catch (const runtime::Error &error) {
+    fail(std::string(error.what()) + "; install libblis4-serial, name another "
+                                     "library in FDPP_BLAS, or do without "
+                                     "--library");
+  }
+}
+
+std::string outputOf(const Options &options) {
+  return options.output.empty() ? defaultOutput(options.source)
+                                : options.output;
+}
+
+int force(const Options &options, const Work &work, const std::string &level) {
+  int32_t threads =
+      options.threads > 0 ? options.threads : runtime::defaultThreads();
+  Range range = usualRange(options.always, level);
+  std::string output = outputOf(options);
+  write(output, writeForced(work, describeMachine(level, threads), range),
+        true);
+  std::printf("%s: %s for every M of %zu shapes, not measured\n",
+              output.c_str(), range.kind, work.shapes.size());
+  return 0;
+}
+
 int run(int argc, char **argv) {
   Options options;
   if (auto code = parse(argc, argv, options))
@@ -131,8 +167,10 @@ int run(int argc, char **argv) {
   std::string level = options.kernels;
   if (level.empty())
     level = work.kernels.empty() ? bestKernels() : work.kernels;
+  if (!options.always.empty())
+    return force(options, work, level);
   const Kernels &kernels = loadKernels(level);
-  std::vector<Point> points = planPoints(work, level);
+  std::vector<Point> points = planPoints(work, level, options.library);
   std::vector<std::vector<Range>> ranges;
   if (!options.judge.empty()) {
     ranges = readRanges(options.judge, work);
@@ -141,8 +179,7 @@ int run(int argc, char **argv) {
   int64_t bytes = 0;
   for (const Shape &shape : work.shapes)
     bytes += kernels.packedBytes(shape.dtype, shape.n, shape.k);
-  std::string output =
-      options.output.empty() ? defaultOutput(options.source) : options.output;
+  std::string output = outputOf(options);
   if (options.judge.empty())
     write(output, "", /*really=*/false); // not only after minutes
   tools::Progress progress("measuring, percent of the budget");
@@ -156,6 +193,11 @@ int run(int argc, char **argv) {
     progress.update(done, total);
   };
   Machine machine = describeMachine(level, how.threads);
+  if (hasLibrary(points)) {
+    const runtime::BlasLibrary &library = openLibrary();
+    how.sgemm = library.sgemm;
+    machine.library = library.name;
+  }
   tools::exitOnInterrupt();
   auto start = std::chrono::steady_clock::now();
   int32_t rounds = measure(work, kernels, how, machine, points);

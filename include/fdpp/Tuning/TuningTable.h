@@ -30,7 +30,7 @@ struct TuningTarget {
 /// The variant for M up to `to`, 0 for no limit.
 struct TunedRange {
   int64_t to = 0;
-  std::string kind; // gemv, flat, large
+  std::string kind; // gemv, flat, large; or library, which has no tile
   int64_t tokens = 0, prefetch = 0;
 };
 

@@ -150,7 +150,7 @@ private:
   void printEpilogues() {
     llvm::StringSet<> done;
     for (func::FuncOp entry : info.entries)
-      entry.walk([&](FusedLinearOp op) {
+      entry.walk([&](EpilogueInterface op) {
         auto names = op->getAttrOfType<ArrayAttr>("fdpp.epilogues");
         for (unsigned i = 0; i < names.size(); ++i)
           if (done.insert(cast<StringAttr>(names[i]).getValue()).second) {
@@ -195,11 +195,14 @@ private:
 
   void printSizes() {
     int64_t widest = 1;
-    for (func::FuncOp entry : info.entries)
+    bool library = false;
+    for (func::FuncOp entry : info.entries) {
       entry.walk([&](FusedLinearOp op) {
         widest = std::max(
             widest, cast<ShapedType>(op.getInput().getType()).getDimSize(1));
       });
+      entry.walk([&](LibraryGemmOp) { library = true; });
+    }
     os << "  static constexpr int64_t arena_bytes = " << info.arenaBytes
        << ";\n"
        << "  static int64_t scratch_bytes(int threads) {\n"
@@ -208,6 +211,8 @@ private:
        << "                   decode_attention_scratch_bytes(\n"
        << "                       limits.max_sequences, limits.query_heads,\n"
        << "                       limits.head_dim, limits.decode_tokens)"
+       << (library ? ",\n                   library_scratch_bytes(threads)"
+                   : "")
        << (taps.empty() ? ""
                         : ",\n                   tap_scratch_bytes("
                           "limits.max_tokens, KvCache())")
@@ -217,6 +222,8 @@ private:
       taps.printNames(os);
     if (info.readsPhi)
       os << "  static constexpr bool reads_phi = true;\n";
+    if (library)
+      os << "  static constexpr bool calls_sgemm = true;\n";
   }
 
   /// A string of words with commas, as literals that fit their lines.

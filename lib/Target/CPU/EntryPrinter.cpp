@@ -26,19 +26,31 @@ static bool writesCache(Operation *op) {
       .wasInterrupted();
 }
 
-static bool addsToDestination(FusedLinearOp op) {
+static bool addsToDestination(EpilogueInterface op) {
   return llvm::any_of(op.getEpilogues(), [](Region &region) {
     return !region.front().getArguments().back().use_empty();
   });
 }
 
-static bool readsAttention(FusedLinearOp op) {
-  return llvm::any_of(op.getInput().getUsers(), [](Operation *user) {
-    return isa<PrefillAttentionOp, DecodeAttentionOp, RecomputeRowsOp>(user);
-  });
+/// The rows that a linear, or its decomposition, reads.
+static Value inputOf(EpilogueInterface op) {
+  if (auto linear = dyn_cast<FusedLinearOp>(*op))
+    return linear.getInput();
+  for (Operation &part : *op->getBlock())
+    if (auto prologue = dyn_cast<PrologueOp>(part))
+      return prologue.getInput();
+  return {};
 }
 
-static bool hasGate(FusedLinearOp op) {
+static bool readsAttention(EpilogueInterface op) {
+  Value input = inputOf(op);
+  return input && llvm::any_of(input.getUsers(), [](Operation *user) {
+           return isa<PrefillAttentionOp, DecodeAttentionOp, RecomputeRowsOp>(
+               user);
+         });
+}
+
+static bool hasGate(EpilogueInterface op) {
   for (unsigned i = 0; i < op.getSegments().size(); ++i)
     if (op.getSegment(i).getPartner() == PartnerKind::GateUp)
       return true;
@@ -48,7 +60,9 @@ static bool hasGate(FusedLinearOp op) {
 /// What part of the model begins with an operation, in a reader's words.
 static StringRef headingOf(Operation *op) {
   if (auto dispatch = dyn_cast<DispatchOp>(op))
-    return headingOf(&dispatch.getVariants()[0].front().front());
+    for (Operation &inner : dispatch.getVariants()[0].front())
+      if (isa<EpilogueInterface>(inner))
+        return headingOf(&inner);
   if (isa<PrefillAttentionOp>(op) &&
       !isa<DecodeAttentionOp, RecomputeRowsOp>(op->getPrevNode()))
     return "Attention.";
@@ -56,7 +70,7 @@ static StringRef headingOf(Operation *op) {
     return "Attention.";
   if (isa<SelectRowsOp>(op))
     return "Logits of the wanted rows.";
-  auto linear = dyn_cast<FusedLinearOp>(op);
+  auto linear = dyn_cast<EpilogueInterface>(op);
   if (!linear)
     return "";
   if (writesCache(linear))
@@ -83,6 +97,10 @@ void EntryPrinter::printLinear(FusedLinearOp op, StringRef kernel,
   printCall(os, indent + 4, rows.head, rows.arguments, ",", "{}");
   os.indent(indent + 4) << valueText(op.getWeight()).text
                         << ", step.scratch,\n";
+  printEpilogues(op, indent);
+}
+
+void EntryPrinter::printEpilogues(EpilogueInterface op, unsigned indent) {
   unsigned last = op.getEpilogues().size() - 1;
   for (unsigned i = 0; i <= last; ++i) {
     Call epilogue = epilogueObject(op, i);
@@ -129,7 +147,9 @@ void EntryPrinter::printDispatch(DispatchOp dispatch, unsigned indent) {
 void EntryPrinter::printBlock(Block &block, unsigned indent) {
   bool printed = false;
   for (Operation &op : block) {
-    if (StringRef heading = headingOf(&op); !heading.empty()) {
+    // What the regions of a dispatch compute stands above it.
+    bool isPart = isa<DispatchOp>(block.getParentOp());
+    if (StringRef heading = headingOf(&op); !isPart && !heading.empty()) {
       if (writesCache(&op) && printed)
         os << "\n";
       os.indent(indent) << "// " << heading << "\n";
@@ -142,6 +162,12 @@ void EntryPrinter::printBlock(Block &block, unsigned indent) {
           printLinear(linear,
                       "linear<" + variantText(*linear.getVariant()) + ">",
                       indent);
+        })
+        .Case([&](EpilogueOp epilogue) {
+          os.indent(indent)
+              << "epilogue(team, " << rowsText(epilogue.getSums()) << ", "
+              << valueText(epilogue.getSums()).text << ",\n";
+          printEpilogues(epilogue, indent);
         })
         .Default([&](Operation *other) {
           if (std::optional<Call> call = kernelCall(other))

@@ -25,6 +25,7 @@ private:
   void printDispatch(mlir::fdpp::DispatchOp dispatch, unsigned indent);
   void printLinear(mlir::fdpp::FusedLinearOp op, llvm::StringRef kernel,
                    unsigned indent);
+  void printEpilogues(mlir::fdpp::EpilogueInterface op, unsigned indent);
 
   mlir::func::FuncOp func;
   const Taps &taps;

@@ -55,13 +55,29 @@ static Call layerNorm(Value x, Value gamma, Value beta,
                     {text(gamma), beta ? text(beta) : "nullptr", eps});
 }
 
-auto ::fdpp::prologueObject(FusedLinearOp op) -> Call {
+/// Of a fused linear, or of the prologue of a library's.
+template <typename OpTy> static Call prologueOf(OpTy op) {
   if (!op.getGamma())
     return rowsObject("Rows", op.getInput(), {});
   std::string eps = scalar(op.getEpsAttr(), op.getEpsOfLayer());
   if (op.getCentered())
     return layerNorm(op.getInput(), op.getGamma(), op.getBeta(), eps);
   return rmsNorm(op.getInput(), op.getGamma(), eps);
+}
+
+auto ::fdpp::prologueObject(FusedLinearOp op) -> Call { return prologueOf(op); }
+
+static Call prologueCall(PrologueOp op) {
+  return {("prologue<" + elementType(op.getRounding()) + ">").str(),
+          {"team", rows(op.getInput()), prologueOf(op).object(),
+           text(op.getOuts()[0])}};
+}
+
+static Call gemmCall(LibraryGemmOp op) {
+  return {"library_gemm<" + width(op.getInput()) + ", " +
+              width(op.getOuts()[0]) + ">",
+          {"team", "step.sgemm", rows(op.getInput()), text(op.getInput()),
+           text(op.getWeight()), "step.scratch", text(op.getOuts()[0])}};
 }
 
 static Call normCall(Value x, const Call &norm, Value out) {
@@ -228,6 +244,8 @@ auto ::fdpp::kernelCall(Operation *op) -> std::optional<Call> {
                         o.getOuts()[0]);
       })
       .Case([](RopeOp o) -> Result { return ropeCall(o); })
+      .Case([](PrologueOp o) -> Result { return prologueCall(o); })
+      .Case([](LibraryGemmOp o) -> Result { return gemmCall(o); })
       .Case([](AddOp o) -> Result {
         return zipCall(o.getLhs(), o.getRhs(), "a + b", o.getOuts()[0]);
       })
@@ -263,7 +281,7 @@ auto ::fdpp::Call::object() const -> std::string {
   return head + "{" + llvm::join(arguments, ", ") + "}";
 }
 
-auto ::fdpp::epilogueObject(FusedLinearOp op, unsigned i) -> Call {
+auto ::fdpp::epilogueObject(EpilogueInterface op, unsigned i) -> Call {
   auto names = op->getAttrOfType<ArrayAttr>("fdpp.epilogues");
   Call object{cast<StringAttr>(names[i]).str(), {}};
   for (const ::fdpp::Capture &capture : ::fdpp::epilogueCaptures(op, i))

@@ -27,7 +27,7 @@ std::optional<Call> kernelCall(mlir::Operation *op);
 /// The rows on their way into a linear, and epilogue `i`: objects, which are
 /// printed with braces.
 Call prologueObject(mlir::fdpp::FusedLinearOp op);
-Call epilogueObject(mlir::fdpp::FusedLinearOp op, unsigned i);
+Call epilogueObject(mlir::fdpp::EpilogueInterface op, unsigned i);
 
 /// `Variant<tokens, prefetch>`.
 std::string variantText(mlir::fdpp::VariantAttr variant);

@@ -20,13 +20,24 @@ using ::fdpp::Taps;
 // What an operation is.
 //===----------------------------------------------------------------------===//
 
-/// The linear that an operation of an entry is, whatever its variant.
-static FusedLinearOp linearOf(Operation *op) {
+/// The end of the linear that an operation of an entry is, whatever its
+/// variant.
+static EpilogueInterface linearOf(Operation *op) {
   if (auto dispatch = dyn_cast<DispatchOp>(op))
     for (Operation &inner : dispatch.getVariants()[0].front())
-      if (auto linear = dyn_cast<FusedLinearOp>(inner))
+      if (auto linear = dyn_cast<EpilogueInterface>(inner))
         return linear;
-  return dyn_cast<FusedLinearOp>(op);
+  return dyn_cast<EpilogueInterface>(op);
+}
+
+/// The weight of a linear, or of its decomposition.
+static Value weightOf(EpilogueInterface linear) {
+  if (auto fused = dyn_cast<FusedLinearOp>(*linear))
+    return fused.getWeight();
+  for (Operation &part : *linear->getBlock())
+    if (auto gemm = dyn_cast<LibraryGemmOp>(part))
+      return gemm.getWeight();
+  llvm_unreachable("an epilogue without its GEMM");
 }
 
 static Value layerOfAttention(Operation *op) {
@@ -37,7 +48,7 @@ static Value layerOfAttention(Operation *op) {
       .Default([](Operation *) { return Value(); });
 }
 
-static bool addsToDestination(FusedLinearOp op) {
+static bool addsToDestination(EpilogueInterface op) {
   return llvm::any_of(op.getEpilogues(), [](Region &region) {
     return !region.front().getArguments().back().use_empty();
   });
@@ -88,7 +99,7 @@ void Taps::visit(Block &block) {
   for (Operation &op : block) {
     if (auto loop = dyn_cast<scf::ForOp>(op))
       visit(*loop.getBody());
-    FusedLinearOp linear = linearOf(&op);
+    EpilogueInterface linear = linearOf(&op);
     if (linear && sums == 2 && op.getBlock() == &block) {
       layer = nextLayer(Block::iterator(op), block);
       sums = 0;
@@ -102,7 +113,7 @@ void Taps::visit(Block &block) {
 }
 
 /// Each epilogue stores a value: in a buffer, in the logits or in the cache.
-void Taps::addLinear(Operation *op, FusedLinearOp linear,
+void Taps::addLinear(Operation *op, EpilogueInterface linear,
                      const std::string &layer) {
   for (unsigned i = 0; i < linear.getEpilogues().size(); ++i) {
     Operation *end = linear.getEpilogues()[i].front().getTerminator();
@@ -120,7 +131,7 @@ void Taps::addLinear(Operation *op, FusedLinearOp linear,
     Value buffer = linear.getOuts()[linear.getSegment(i).getDest()];
     std::string name = ::fdpp::valueName(buffer);
     if (addsToDestination(linear))
-      name = ::fdpp::valueName(linear.getWeight()) + "_sum";
+      name = ::fdpp::valueName(weightOf(linear)) + "_sum";
     addStored(op, buffer, name, end->getLoc(), layer);
   }
 }

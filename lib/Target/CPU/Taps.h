@@ -31,7 +31,7 @@ public:
 
 private:
   void visit(mlir::Block &block);
-  void addLinear(mlir::Operation *op, mlir::fdpp::FusedLinearOp linear,
+  void addLinear(mlir::Operation *op, mlir::fdpp::EpilogueInterface linear,
                  const std::string &layer);
   void addStored(mlir::Operation *op, mlir::Value buffer, std::string name,
                  mlir::Location value, const std::string &layer);

@@ -38,7 +38,7 @@ std::string valueName(Value value) {
       .str();
 }
 
-SmallVector<Capture> epilogueCaptures(FusedLinearOp op, unsigned i) {
+SmallVector<Capture> epilogueCaptures(EpilogueInterface op, unsigned i) {
   Region &region = op.getEpilogues()[i];
   SmallVector<Capture> captures;
   // What the body calls its own values and the functions that it calls.
@@ -73,7 +73,7 @@ namespace {
 /// all others stand where they are used.
 class BodyPrinter {
 public:
-  BodyPrinter(FusedLinearOp op, unsigned i, raw_ostream &os)
+  BodyPrinter(EpilogueInterface op, unsigned i, raw_ostream &os)
       : op(op), segment(op.getSegment(i)), body(op.getEpilogues()[i].front()),
         os(os), captures(::fdpp::epilogueCaptures(op, i)) {
     const char *names[] = {"value", "partner", "row", "column"};
@@ -219,7 +219,7 @@ private:
     }
   }
 
-  FusedLinearOp op;
+  EpilogueInterface op;
   SegmentAttr segment;
   Block &body;
   raw_ostream &os;
@@ -270,7 +270,7 @@ static StringRef summaryOf(SegmentAttr segment, Block &body) {
   return "";
 }
 
-void printEpilogue(FusedLinearOp op, unsigned i, raw_ostream &os) {
+void printEpilogue(EpilogueInterface op, unsigned i, raw_ostream &os) {
   SegmentAttr segment = op.getSegment(i);
   bool paired = segment.getPartner() == PartnerKind::GateUp;
   auto names = op->getAttrOfType<ArrayAttr>("fdpp.epilogues");

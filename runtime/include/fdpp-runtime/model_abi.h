@@ -128,6 +128,18 @@ struct fdpp_attention_statistics {
 };
 
 /*
+ * sgemm of a BLAS library, called like cblas_sgemm: C[m][n] = alpha * A . B +
+ * beta * C, where A has m and B k rows. It must compute on the calling thread
+ * and may be called by several at a time.
+ */
+#define FDPP_ROW_MAJOR 101
+#define FDPP_NO_TRANSPOSE 111
+typedef void (*fdpp_sgemm_fn)(int order, int transpose_a, int transpose_b,
+                              int m, int n, int k, float alpha, const float *a,
+                              int lda, const float *b, int ldb, float beta,
+                              float *c, int ldc);
+
+/*
  * One step. [host] fields are read by the calling thread, [device] fields by
  * the kernels; on the CPU target both are ordinary memory.
  *
@@ -168,6 +180,8 @@ struct fdpp_step {
                        a head becomes exact by NaN */
   /* [host] or null; for models with counts_logits */
   const struct fdpp_attention_statistics *attention_statistics;
+  fdpp_sgemm_fn
+      sgemm; /* [host] for models with calls_sgemm, never null there */
 };
 
 struct fdpp_model;
@@ -199,6 +213,8 @@ struct fdpp_model_table {
   int32_t reads_phi;
   /* Not 0: attention counts its logits in attention_statistics. */
   int32_t counts_logits;
+  /* Not 0: some linears are a BLAS library's; a step needs its sgemm. */
+  int32_t calls_sgemm;
 };
 
 /* Returns the table, or null when `abi_version` is not the one built for. */

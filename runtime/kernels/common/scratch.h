@@ -25,6 +25,15 @@ constexpr int64_t linear_scratch_bytes(int tokens, int k, int threads) {
   return copies * activation_bytes(k);
 }
 
+/// Weights that a thread unpacks for one call of a library's sgemm: so many
+/// columns (rows of W) of so much of the inner dimension, 384 KiB.
+inline constexpr int library_block_columns = 256, library_block_depth = 384;
+
+/// library_gemm(): the unpacked weights of each thread.
+constexpr int64_t library_scratch_bytes(int threads) {
+  return int64_t(threads) * library_block_columns * library_block_depth * 4;
+}
+
 /// Most pieces that decode_attention cuts one sequence's cache into.
 inline constexpr int max_attention_splits = 16;
 

@@ -10,8 +10,9 @@
 
 namespace fdpp {
 
-/// Version of the table's format.
-inline constexpr int tuning_format = 1;
+/// Version of the table's format, and the oldest that is read. Format 2 may
+/// have ranges of the kind `library`.
+inline constexpr int tuning_format = 2, least_tuning_format = 1;
 /// Counted up whenever the linears change so much that older measurements say
 /// nothing about them.
 inline constexpr int tuning_kernels = 1;

@@ -8,6 +8,7 @@
 #include "kernels/cpu/dispatch.h"
 #include "kernels/cpu/elementwise.h"
 #include "kernels/cpu/epilogue.h"
+#include "kernels/cpu/library.h"
 #include "kernels/cpu/linear.h"
 #include "kernels/cpu/pointwise.h"
 #include "kernels/cpu/prefill_attention.h"

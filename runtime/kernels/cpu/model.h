@@ -15,6 +15,7 @@
 //                     const Step<KvCache> &);
 //     static constexpr const char *tap_names[];   // only if it has taps
 //     static constexpr bool reads_phi = true;     // only if attention does
+//     static constexpr bool calls_sgemm = true;   // only if some linear does
 //   };
 //
 // and `fdpp_model_query` as `return query<M>(abi_version);`.
@@ -49,6 +50,7 @@ template <class KvCache> struct Step {
   uint64_t *recomputed_rows; // [layers][query heads] counters, or null
   fdpp_tap_fn tap;           // see kernels/cpu/taps.h; may be null
   void *tap_ctx;
+  fdpp_sgemm_fn sgemm; // of a library; null in models that call none
 
   /// The buffer that begins `offset` bytes into the workspace.
   template <class T> T *at(int64_t offset) const {
@@ -70,6 +72,10 @@ concept HasTaps = requires { M::tap_names; };
 /// Models with an asynchronous softmax.
 template <class M>
 concept ReadsPhi = requires { M::reads_phi; };
+
+/// Models some of whose linears are a library's.
+template <class M>
+concept CallsSgemm = requires { M::calls_sgemm; };
 
 template <class M> class ModelTable {
   using Step = cpu::Step<typename M::KvCache>;
@@ -131,7 +137,20 @@ template <class M> class ModelTable {
     if (step->num_rows < 0 || step->num_rows > most.max_rows)
       return refuse(step, "rows of logits", step->num_rows, most.max_rows);
     step->status = FDPP_STATUS_OK;
+    if (CallsSgemm<M> && !sgemm_of(step)) {
+      step->status = FDPP_STATUS_INVALID;
+      std::snprintf(step->message, sizeof step->message,
+                    "the engine needs the sgemm of a blas library, which this "
+                    "runtime does not give; update fdpp");
+    }
     return step->status;
+  }
+
+  /// Null for a step of a runtime that opens no library.
+  static fdpp_sgemm_fn sgemm_of(const fdpp_step *step) {
+    bool known = step->struct_size >=
+                 offsetof(fdpp_step, sgemm) + sizeof(fdpp_step::sgemm);
+    return known ? step->sgemm : nullptr;
   }
 
   static void run_thread(void *context, int32_t index, int32_t count) {
@@ -181,7 +200,7 @@ template <class M> class ModelTable {
                    args->logits, arena, arena + M::arena_bytes,
                    phi_of(*reinterpret_cast<const Model *>(model), args),
                    args->recomputed_rows, has_tap(args) ? args->tap : nullptr,
-                   has_tap(args) ? args->tap_ctx : nullptr},
+                   has_tap(args) ? args->tap_ctx : nullptr, sgemm_of(args)},
               new (workspace) TeamState};
     args->executor->parallel(args->executor->self, run_thread, &call);
     return args->status;
@@ -203,7 +222,8 @@ public:
       .destroy = destroy,
       .tap_names = tap_names(),
       .reads_phi = ReadsPhi<M>,
-      .counts_logits = true};
+      .counts_logits = true,
+      .calls_sgemm = CallsSgemm<M>};
 };
 
 /// The body of `fdpp_model_query`.

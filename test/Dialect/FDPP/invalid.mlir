@@ -285,6 +285,92 @@ func.func @f(%x: memref<?x8xf32>, %w: memref<8x8xf32>, %y: memref<?x8xf32>) {
 
 // -----
 
+func.func @f(%x: memref<?x8xf32>) {
+  // expected-error @below {{has 1 segments and 0 epilogues}}
+  fdpp.epilogue %x outs(%x) segments [#fdpp.segment<columns = 8, dest = 0>] () : (memref<?x8xf32>, memref<?x8xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x8xf32>) {
+  // expected-error @below {{has no destination}}
+  fdpp.epilogue %x outs() segments [#fdpp.segment<columns = 8, dest = 0>] ({
+  ^bb0(%value: f32, %partner: f32, %row: index, %column: index, %old: f32):
+    fdpp.store %value : f32
+  }) : (memref<?x8xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x8xf32>, %y: memref<?x16xf32>) {
+  // expected-error @below {{the sums must be f32 with 16 columns or more, not 'memref<?x8xf32>'}}
+  fdpp.epilogue %x outs(%y) segments [#fdpp.segment<columns = 16, dest = 0>] ({
+  ^bb0(%value: f32, %partner: f32, %row: index, %column: index, %old: f32):
+    fdpp.store %value : f32
+  }) : (memref<?x8xf32>, memref<?x16xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x8xf32>, %y: memref<?x16xf32>) {
+  // expected-error @below {{the destination must be f32 with 8 columns, not 'memref<?x16xf32>'}}
+  fdpp.prologue %x round bf16 outs(%y) : (memref<?x8xf32>, memref<?x16xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x8xf32>, %y: memref<?x8xf32>) {
+  // expected-error @below {{rounds to a float type, not to 'i8'}}
+  fdpp.prologue %x round i8 outs(%y) : (memref<?x8xf32>, memref<?x8xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<8xf32>, %y: memref<?x8xf32>) {
+  // expected-error @below {{takes a matrix and has one destination}}
+  fdpp.prologue %x round f16 outs(%y) : (memref<8xf32>, memref<?x8xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x8xf32>, %y: memref<?x8xf32>, %g: memref<8xf32>) {
+  // expected-error @below {{has a gamma exactly when it has an eps}}
+  fdpp.prologue %x norm(%g) round f16 outs(%y) : (memref<?x8xf32>, memref<8xf32>, memref<?x8xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x8xbf16>, %w: memref<16x8xbf16>, %y: memref<?x16xf32>) {
+  // expected-error @below {{the input must be f32 with 8 columns, not 'memref<?x8xbf16>'}}
+  fdpp.library_gemm %x, %w outs(%y) : (memref<?x8xbf16>, memref<16x8xbf16>, memref<?x16xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x8xf32>, %w: memref<16x8xbf16>, %y: memref<?x8xf32>) {
+  // expected-error @below {{the destination must be f32 with 16 columns or more, not 'memref<?x8xf32>'}}
+  fdpp.library_gemm %x, %w outs(%y) : (memref<?x8xf32>, memref<16x8xbf16>, memref<?x8xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func @f(%x: memref<?x8xf32>, %w: memref<16xbf16>, %y: memref<?x16xf32>) {
+  // expected-error @below {{takes a matrix of weights and has one destination}}
+  fdpp.library_gemm %x, %w outs(%y) : (memref<?x8xf32>, memref<16xbf16>, memref<?x16xf32>) -> ()
+  return
+}
+
+// -----
+
 func.func @f(%m: index) {
   // expected-error @below {{has 2 limits and 1 regions}}
   fdpp.dispatch %m limits [1, 2] ({

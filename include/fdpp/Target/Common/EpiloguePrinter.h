@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Prints the epilogue regions of fused linears as structs.
+// Prints the epilogue regions of linears as structs.
 
 #ifndef FDPP_TARGET_COMMON_EPILOGUEPRINTER_H
 #define FDPP_TARGET_COMMON_EPILOGUEPRINTER_H
@@ -21,11 +21,11 @@ struct Capture {
 std::string valueName(mlir::Value value);
 
 /// Fields of epilogue `i`: the destination first, then captures by first use.
-llvm::SmallVector<Capture> epilogueCaptures(mlir::fdpp::FusedLinearOp op,
+llvm::SmallVector<Capture> epilogueCaptures(mlir::fdpp::EpilogueInterface op,
                                             unsigned i);
 
 /// Prints the struct of epilogue `i` under the name `fdpp.epilogues` gives it.
-void printEpilogue(mlir::fdpp::FusedLinearOp op, unsigned i,
+void printEpilogue(mlir::fdpp::EpilogueInterface op, unsigned i,
                    llvm::raw_ostream &os);
 
 } // namespace fdpp

@@ -14,6 +14,7 @@ using namespace mlir::fdpp;
 
 #include "fdpp/Dialect/FDPP/IR/FDPPDialect.cpp.inc"
 #include "fdpp/Dialect/FDPP/IR/FDPPEnums.cpp.inc"
+#include "fdpp/Dialect/FDPP/IR/FDPPInterfaces.cpp.inc"
 #define GET_ATTRDEF_CLASSES
 #include "fdpp/Dialect/FDPP/IR/FDPPAttributes.cpp.inc"
 
@@ -23,7 +24,7 @@ namespace {
 struct FDPPFoldInterface : public DialectFoldInterface {
   using DialectFoldInterface::DialectFoldInterface;
   bool shouldMaterializeInto(Region *region) const final {
-    return isa<FusedLinearOp>(region->getParentOp());
+    return isa<EpilogueInterface>(region->getParentOp());
   }
 };
 } // namespace

@@ -112,6 +112,9 @@ FDPP_COMPUTE_OP(DecodeAttentionOp, getQ())
 FDPP_COMPUTE_OP(AsyncSoftmaxDecodeAttentionOp, getQ())
 FDPP_COMPUTE_OP(RecomputeRowsOp, getQ())
 FDPP_COMPUTE_OP(FusedLinearOp, getInput())
+FDPP_COMPUTE_OP(PrologueOp, getInput())
+FDPP_COMPUTE_OP(LibraryGemmOp, getInput())
+FDPP_COMPUTE_OP(EpilogueOp, getSums())
 
 #undef FDPP_COMPUTE_OP
 

@@ -10,6 +10,7 @@
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/IR/Builders.h"
 #include "mlir/IR/BuiltinOps.h"
+#include "mlir/IR/IRMapping.h"
 #include "mlir/IR/Remarks.h"
 #include "llvm/ADT/StringExtras.h"
 #include "llvm/Support/Format.h"
@@ -24,7 +25,8 @@ using namespace mlir::fdpp;
 
 namespace {
 
-/// One range of M: the variant for it and its upper limit, 0 for none.
+/// One range of M: the variant for it, null for a library's, and its upper
+/// limit, 0 for none.
 struct Choice {
   VariantAttr variant;
   int64_t limit;
@@ -110,10 +112,12 @@ struct ChooseVariantsPass
         table->find(weight.getDimSize(0), weight.getDimSize(1), dtype);
     if (!shape)
       return choices;
-    for (const TunedRange &range : shape->ranges)
-      choices.ranges.push_back({variant(*symbolizeVariantKind(range.kind),
-                                        range.tokens, range.prefetch),
-                                range.to});
+    for (const TunedRange &range : shape->ranges) {
+      std::optional<VariantKind> kind = symbolizeVariantKind(range.kind);
+      choices.ranges.push_back(
+          {kind ? variant(*kind, range.tokens, range.prefetch) : VariantAttr(),
+           range.to});
+    }
     choices.source = "measured, table " + table->getName().str();
     return choices;
   }
@@ -158,11 +162,65 @@ struct ChooseVariantsPass
                                        choices.size());
     for (auto [region, choice] : llvm::zip(dispatch.getVariants(), choices)) {
       builder.createBlock(&region);
-      auto copy = cast<FusedLinearOp>(builder.clone(*op));
-      copy.setVariantAttr(choice.variant);
+      if (choice.variant)
+        cast<FusedLinearOp>(builder.clone(*op)).setVariantAttr(choice.variant);
+      else
+        decompose(op, builder);
       YieldOp::create(builder, op.getLoc());
     }
     op.erase();
+  }
+
+  /// The number of rows, as what a buffer of as many is allocated with.
+  static Value rowsOf(FusedLinearOp op, OpBuilder &builder) {
+    Value input = op.getInput();
+    if (auto alloc = input.getDefiningOp<memref::AllocOp>())
+      if (alloc.getType().isDynamicDim(0))
+        return alloc.getDynamicSizes().front();
+    return memref::DimOp::create(builder, op.getLoc(), input, 0);
+  }
+
+  static Value allocate(FusedLinearOp op, int64_t columns, StringRef name,
+                        OpBuilder &builder) {
+    auto type =
+        MemRefType::get({ShapedType::kDynamic, columns}, builder.getF32Type());
+    return memref::AllocOp::create(builder,
+                                   NameLoc::get(builder.getStringAttr(name)),
+                                   type, rowsOf(op, builder));
+  }
+
+  /// The linear as prologue, GEMM of a library and epilogue, with a buffer
+  /// between each two.
+  static void decompose(FusedLinearOp op, OpBuilder &builder) {
+    auto weight = cast<ShapedType>(op.getWeight().getType());
+    Value rows = allocate(op, weight.getDimSize(1), "library_rows", builder);
+    PrologueOp::create(builder, op.getLoc(), TypeRange(), op.getInput(),
+                       op.getGamma(), op.getBeta(), op.getEpsOfLayer(),
+                       op.getEpsAttr(), op.getCentered(),
+                       weight.getElementType(), ValueRange(rows));
+    Value sums = allocate(op, packedRows(op), "library_sums", builder);
+    LibraryGemmOp::create(builder, op.getLoc(), TypeRange(), rows,
+                          op.getWeight(), ValueRange(sums));
+    auto epilogue = EpilogueOp::create(builder, op.getLoc(), TypeRange(), sums,
+                                       op.getSegments(), op.getOuts(),
+                                       op.getEpilogues().size());
+    for (auto [from, to] :
+         llvm::zip(op.getEpilogues(), epilogue.getEpilogues())) {
+      IRMapping none;
+      from.cloneInto(&to, none);
+    }
+  }
+
+  /// Rows of the packed weight, with its padding.
+  static int64_t packedRows(FusedLinearOp op) {
+    int64_t rows = cast<ShapedType>(op.getWeight().getType()).getDimSize(0);
+    auto at = op.getWeight().getDefiningOp<WeightAtOp>();
+    auto weight = at ? SymbolTable::lookupNearestSymbolFrom<WeightOp>(
+                           at, at.getWeightAttr())
+                     : WeightOp();
+    if (!weight || !weight.getLayout())
+      return rows;
+    return getPanelRows(*weight.getLayout(), rows).size();
   }
 
   /// The largest M the linear can see: the bound of the argument its rows come
@@ -192,9 +250,12 @@ struct ChooseVariantsPass
     os << type.getDimSize(0) << "x" << type.getDimSize(1) << " "
        << type.getElementType() << ": ";
     for (const Choice &choice : choices.ranges) {
-      os << stringifyVariantKind(choice.variant.getKind()) << "<"
-         << choice.variant.getTokens() << ", " << choice.variant.getPrefetch()
-         << ">";
+      if (choice.variant)
+        os << stringifyVariantKind(choice.variant.getKind()) << "<"
+           << choice.variant.getTokens() << ", " << choice.variant.getPrefetch()
+           << ">";
+      else
+        os << "library";
       if (choice.limit != 0)
         os << " to M = " << choice.limit << ", ";
     }

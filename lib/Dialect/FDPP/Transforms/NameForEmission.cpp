@@ -61,7 +61,7 @@ StringRef locationName(Location loc) {
 /// value, which is printed inside, anything else by its type.
 class EpilogueSignature {
 public:
-  EpilogueSignature(FusedLinearOp op, unsigned i) : os(text) {
+  EpilogueSignature(EpilogueInterface op, unsigned i) : os(text) {
     Region &region = op.getEpilogues()[i];
     SegmentAttr segment = op.getSegment(i);
     os << segment.getColumns() << stringifyPartnerKind(segment.getPartner())
@@ -92,7 +92,7 @@ private:
   DenseMap<Value, unsigned> numbers;
 };
 
-bool writesRole(FusedLinearOp op, unsigned i, StringRef role) {
+bool writesRole(EpilogueInterface op, unsigned i, StringRef role) {
   auto argument =
       dyn_cast<BlockArgument>(op.getOuts()[op.getSegment(i).getDest()]);
   auto func = op->getParentOfType<func::FuncOp>();
@@ -104,7 +104,7 @@ bool writesRole(FusedLinearOp op, unsigned i, StringRef role) {
 }
 
 /// What a reader would call the epilogue.
-std::string epilogueName(FusedLinearOp op, unsigned i) {
+std::string epilogueName(EpilogueInterface op, unsigned i) {
   Block &body = op.getEpilogues()[i].front();
   if (auto store = dyn_cast<KVStoreOp>(body.getTerminator()))
     return store.getPlane() == CachePlane::Key ? "StoreKey" : "StoreValue";
@@ -126,7 +126,7 @@ StringRef constantName(LayerConstantOp op) {
   OpOperand &use = *op->use_begin();
   Value value = use.get();
   return TypeSwitch<Operation *, StringRef>(use.getOwner())
-      .Case<RMSNormOp, LayerNormOp, FusedLinearOp>(
+      .Case<RMSNormOp, LayerNormOp, FusedLinearOp, PrologueOp>(
           [](auto) { return "norm_eps"; })
       .Case<PrefillAttentionOp, DecodeAttentionOp,
             AsyncSoftmaxDecodeAttentionOp, RecomputeRowsOp>(
@@ -144,8 +144,9 @@ StringRef constantName(LayerConstantOp op) {
 
 /// Operations that the printer has text for.
 bool isPrintable(Operation *op) {
-  if (isa<FusedLinearOp, DispatchOp, YieldOp, StoreOp, KVStoreOp, WeightAtOp,
-          WeightOp, ScalarActivationOp, LayerConstantOp>(op))
+  if (isa<FusedLinearOp, PrologueOp, LibraryGemmOp, EpilogueOp, DispatchOp,
+          YieldOp, StoreOp, KVStoreOp, WeightAtOp, WeightOp, ScalarActivationOp,
+          LayerConstantOp>(op))
     return true;
   if (isa<TokenSlotsOp, RopeTableOp, EmbedOp, SelectRowsOp, RMSNormOp,
           LayerNormOp, RopeOp, GluOp, AddOp, ActivationOp, ScaleOp, SoftcapOp,
@@ -174,7 +175,7 @@ struct NameForEmissionPass
       classes.take(reserved);
     for (auto func : getOperation().getOps<func::FuncOp>())
       nameBuffers(func);
-    getOperation().walk([&](FusedLinearOp op) { nameEpilogues(op); });
+    getOperation().walk([&](EpilogueInterface op) { nameEpilogues(op); });
     getOperation().walk([&](LayerConstantOp op) { nameConstant(op); });
     getOperation().walk([&](DispatchOp op) { nameVariants(op); });
   }
@@ -211,6 +212,9 @@ struct NameForEmissionPass
                                "normalize",
                                "linear",
                                "linear_by_tokens",
+                               "prologue",
+                               "library_gemm",
+                               "epilogue",
                                "tanh",
                                "prefill_attention",
                                "decode_attention",
@@ -226,7 +230,7 @@ struct NameForEmissionPass
     });
   }
 
-  void nameEpilogues(FusedLinearOp op) {
+  void nameEpilogues(EpilogueInterface op) {
     SmallVector<Attribute> names;
     for (unsigned i = 0; i < op.getSegments().size(); ++i) {
       auto [at, added] =
@@ -248,8 +252,13 @@ struct NameForEmissionPass
     op->setAttr("fdpp.name", StringAttr::get(op.getContext(), name));
   }
 
-  /// Dispatches that make the same choice have one name for it.
+  /// Dispatches that make the same choice have one name for it. What a library
+  /// computes is no such choice, but another list of kernels.
   void nameVariants(DispatchOp op) {
+    if (op.walk([](LibraryGemmOp) {
+            return WalkResult::interrupt();
+          }).wasInterrupted())
+      return;
     std::string choice;
     llvm::raw_string_ostream os(choice);
     llvm::interleaveComma(op.getLimits(), os);

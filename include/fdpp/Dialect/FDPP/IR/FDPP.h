@@ -19,6 +19,7 @@
 #include "fdpp/Dialect/FDPP/IR/FDPPEnums.h.inc"
 #define GET_ATTRDEF_CLASSES
 #include "fdpp/Dialect/FDPP/IR/FDPPAttributes.h.inc"
+#include "fdpp/Dialect/FDPP/IR/FDPPInterfaces.h.inc"
 #define GET_OP_CLASSES
 #include "fdpp/Dialect/FDPP/IR/FDPPOps.h.inc"
 

@@ -88,8 +88,7 @@ def FDPP_CachePlaneAttr : EnumAttr<FDPP_Dialect, FDPP_CachePlane, "plane"> {
 
 def FDPP_VariantKind : FDPP_Enum<"VariantKind", "family of a linear's kernel", [
     I32EnumAttrCase<"Gemv", 0, "gemv">, I32EnumAttrCase<"Flat", 1, "flat">,
-    I32EnumAttrCase<"Large", 2, "large">,
-    I32EnumAttrCase<"Library", 3, "library">]>;
+    I32EnumAttrCase<"Large", 2, "large">]>;
 
 //===----------------------------------------------------------------------===//
 // Attributes of fused and planned operations.

@@ -8,7 +8,8 @@
 include "fdpp/Dialect/FDPP/IR/FDPPOpBase.td"
 
 def FDPP_FusedLinearOp : FDPP_ComputeOp<"fused_linear",
-    [AttrSizedOperandSegments, RecursiveMemoryEffects, SingleBlock]> {
+    [AttrSizedOperandSegments, RecursiveMemoryEffects, SingleBlock,
+     FDPP_EpilogueInterface]> {
   let summary = "a linear with a row-norm prologue and epilogues by segment";
   let description = [{
     Computes `acc = round(norm(x)) . W^T` in f32, round being the rounding to the
@@ -48,15 +49,81 @@ def FDPP_FusedLinearOp : FDPP_ComputeOp<"fused_linear",
     (`eps` `(` $eps_of_layer^ `)`)? (`variant` $variant^)? `outs` `(` $outs `)` `segments` $segments
     `(` $epilogues `)` attr-dict `:` functional-type(operands, results)
   }];
-  let extraClassDeclaration = [{
-    /// The segment at index `i`.
-    ::mlir::fdpp::SegmentAttr getSegment(unsigned i) {
-      return ::mlir::cast<::mlir::fdpp::SegmentAttr>(getSegments()[i]);
-    }
+}
+
+//===----------------------------------------------------------------------===//
+// The same by a library.
+//===----------------------------------------------------------------------===//
+
+def FDPP_PrologueOp : FDPP_ComputeOp<"prologue", [AttrSizedOperandSegments]> {
+  let summary = "rows on their way into a library's GEMM";
+  let description = [{
+    What `fdpp.fused_linear` does to its rows before it multiplies them: the
+    norm, if there is one, and the rounding to the weight's element type. The
+    result is f32 all the same, since that is what the library reads.
+
+    ```mlir
+    fdpp.prologue %x norm(%gamma) round bf16 outs(%rows) {eps = 1.0e-5 : f64}
+        : (memref<?x576xf32>, memref<576xf32>, memref<?x576xf32>) -> ()
+    ```
+  }];
+  let arguments = (ins FDPP_Shaped:$input,
+      Optional<FDPP_Shaped>:$gamma, Optional<FDPP_Shaped>:$beta,
+      Optional<F64>:$eps_of_layer, OptionalAttr<F64Attr>:$eps,
+      UnitAttr:$centered, TypeAttr:$rounding, Variadic<FDPP_Shaped>:$outs);
+  let assemblyFormat = [{
+    $input (`norm` `(` $gamma^ `)`)? (`beta` `(` $beta^ `)`)?
+    (`eps` `(` $eps_of_layer^ `)`)? `round` $rounding `outs` `(` $outs `)`
+    attr-dict `:` functional-type(operands, results)
   }];
 }
 
-def FDPP_StoreOp : FDPP_Op<"store", [Terminator, Pure, ParentOneOf<["FusedLinearOp"]>]> {
+def FDPP_LibraryGemmOp : FDPP_ComputeOp<"library_gemm"> {
+  let summary = "rows times a packed weight, by a BLAS library";
+  let description = [{
+    `sums = rows . W^T` in f32, by the sgemm of a library that the runtime
+    opens. A library reads no packed weights: the kernel unpacks them, a block
+    at a time. Columns of the sums stand in the order of the weight's layout and
+    include its padding, as far as memory goes; here they are those of W.
+
+    ```mlir
+    fdpp.library_gemm %rows, %w outs(%sums)
+        : (memref<?x576xf32>, memref<3072x576xbf16>, memref<?x3072xf32>) -> ()
+    ```
+  }];
+  let arguments = (ins FDPP_Shaped:$input, FDPP_Shaped:$weight,
+                       Variadic<FDPP_Shaped>:$outs);
+  let assemblyFormat = [{
+    $input `,` $weight `outs` `(` $outs `)` attr-dict `:`
+    functional-type(operands, results)
+  }];
+}
+
+def FDPP_EpilogueOp : FDPP_ComputeOp<"epilogue",
+    [RecursiveMemoryEffects, SingleBlock, FDPP_EpilogueInterface]> {
+  let summary = "the epilogues of a linear over sums that a library computed";
+  let description = [{
+    Segments, regions and destinations are those of `fdpp.fused_linear`, `value`
+    and `partner` come from the sums.
+
+    ```mlir
+    fdpp.epilogue %sums outs(%d) segments [#fdpp.segment<columns = 576, dest = 0>] ({
+    ^bb0(%value: f32, %partner: f32, %row: index, %col: index, %old: f32):
+      fdpp.store %value : f32
+    }) : (memref<?x576xf32>, memref<?x576xbf16>) -> ()
+    ```
+  }];
+  let arguments = (ins FDPP_Shaped:$sums,
+      TypedArrayAttrBase<FDPP_SegmentAttr, "segments">:$segments,
+      Variadic<FDPP_Shaped>:$outs);
+  let regions = (region VariadicRegion<SizedRegion<1>>:$epilogues);
+  let assemblyFormat = [{
+    $sums `outs` `(` $outs `)` `segments` $segments `(` $epilogues `)` attr-dict
+    `:` functional-type(operands, results)
+  }];
+}
+
+def FDPP_StoreOp : FDPP_Op<"store", [Terminator, Pure, ParentOneOf<["FusedLinearOp", "EpilogueOp"]>]> {
   let summary = "stores an epilogue's value in its segment's destination";
   let description = [{
     One value, or with partner `half` two: for the column and for its partner.
@@ -66,7 +133,7 @@ def FDPP_StoreOp : FDPP_Op<"store", [Terminator, Pure, ParentOneOf<["FusedLinear
   let assemblyFormat = "$values attr-dict `:` type($values)";
 }
 
-def FDPP_KVStoreOp : FDPP_Op<"kv_store", [Terminator, Pure, ParentOneOf<["FusedLinearOp"]>]> {
+def FDPP_KVStoreOp : FDPP_Op<"kv_store", [Terminator, Pure, ParentOneOf<["FusedLinearOp", "EpilogueOp"]>]> {
   let summary = "stores an epilogue's value in the paged cache";
   let description = [{
     The segment's destination is the cache. Column c of the segment belongs to
@@ -89,11 +156,14 @@ def FDPP_ScalarActivationOp : FDPP_Op<"scalar_activation",
 }
 
 def FDPP_DispatchOp : FDPP_Op<"dispatch", [RecursiveMemoryEffects,
+    DeclareOpInterfaceMethods<RegionBranchOpInterface>,
     SingleBlockImplicitTerminator<"YieldOp">, NoRegionArguments]> {
   let summary = "heuristic dataflow: one region per range of M";
   let description = [{
     Runs the first region whose limit is at least `rows`; the last one has no
-    limit. Every region computes the same, with another kernel variant.
+    limit. Every region computes the same: it holds a `fdpp.fused_linear` with
+    its variant or, where a library computes, `fdpp.prologue`,
+    `fdpp.library_gemm` and `fdpp.epilogue`.
 
     ```mlir
     fdpp.dispatch %rows limits [1, 16] ({...}, {...}, {...})

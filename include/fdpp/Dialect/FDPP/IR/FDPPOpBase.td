@@ -12,6 +12,7 @@
 #define FDPP_DIALECT_FDPP_IR_FDPPOPBASE_TD
 
 include "fdpp/Dialect/FDPP/IR/FDPPBase.td"
+include "fdpp/Dialect/FDPP/IR/FDPPInterfaces.td"
 include "mlir/IR/OpAsmInterface.td"
 include "mlir/IR/SymbolInterfaces.td"
 include "mlir/Interfaces/ControlFlowInterfaces.td"
