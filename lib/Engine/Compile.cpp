@@ -39,6 +39,7 @@ private:
   llvm::Error prepareTuning();
   void useTable(const TuningTable &table, StringRef file);
   llvm::Error openReused();
+  llvm::Error openPhi();
   llvm::Error prepareEngine();
   llvm::Error load();
   llvm::Error decideContext();
@@ -163,6 +164,8 @@ std::vector<std::string> Compilation::describeCommand() const {
     command.push_back("--taps");
   if (phases.asyncSoftmax != "auto")
     command.push_back("--async-softmax=" + phases.asyncSoftmax);
+  if (request.phi)
+    command.push_back("--phi=" + path::filename(request.phi->name).str());
   if (request.tuning)
     command.push_back("--tuning=" + request.tuning->name);
   return command;
@@ -181,6 +184,7 @@ llvm::Expected<std::string> Compilation::computeKey() const {
   if (request.reused)
     texts.back() = request.reused->getLibraryHash();
   texts.push_back(request.tuning ? request.tuning->hash : "");
+  texts.push_back(request.phi ? request.phi->hash : "");
   llvm::append_range(texts, request.command);
   return hashTexts(texts);
 }
@@ -194,6 +198,20 @@ llvm::Error Compilation::openReused() {
   request.reused = std::move(*engine);
   return request.reused->checkRequest(request.product, request.kernels,
                                       request.command);
+}
+
+/// A phi of the command's takes the place of the one beside the model.
+llvm::Error Compilation::openPhi() {
+  if (options.phi.empty())
+    return llvm::Error::success();
+  StringRef folder = path::parent_path(options.phi);
+  llvm::Expected<InputFile> file =
+      readInput(folder.empty() ? "." : folder, path::filename(options.phi));
+  if (!file)
+    return file.takeError();
+  request.phi = InputFile{options.phi, file->bytes, file->hash};
+  llvm::erase(request.companions, "phi.json");
+  return llvm::Error::success();
 }
 
 llvm::Error Compilation::prepareEngine() {
@@ -218,8 +236,10 @@ llvm::Error Compilation::prepareEngine() {
   request.useCache = options.useCache;
   request.product = options.product;
   request.threads = options.threads;
-  request.command = describeCommand();
   request.companions = findCompanions(request.modelFolder);
+  if (llvm::Error error = openPhi())
+    return error;
+  request.command = describeCommand();
   if (llvm::Error error = openReused())
     return error;
   llvm::Expected<std::string> key = computeKey();
@@ -346,6 +366,7 @@ llvm::Expected<CompileResult> Compilation::writeFolder() {
   result.folder = request.target;
   result.layers = info->limits.layers;
   result.weightBytes = info->weightBytes;
+  result.phiUnused = request.phi && !info->readsPhi;
   if (llvm::Error error =
           writeEngine(*module, source, decisions, *compiler, request, listener))
     return error;
@@ -360,8 +381,12 @@ llvm::Expected<CompileResult> Compilation::run() {
       return error;
     if (!options.force && options.remarks.empty() &&
         isUpToDate(request.target, request.key, request.modelFolder,
-                   request.companions))
-      return CompileResult{request.target, /*upToDate=*/true};
+                   request.companions)) {
+      CompileResult result;
+      result.folder = request.target;
+      result.upToDate = true;
+      return result;
+    }
   }
   if (llvm::Error error = load())
     return error;

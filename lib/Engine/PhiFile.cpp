@@ -33,8 +33,9 @@ static bool isRow(const llvm::json::Value &row, int64_t heads) {
          });
 }
 
-llvm::Error mlir::fdpp::checkPhi(StringRef text, StringRef path,
-                                 const ModelInfo &info) {
+llvm::Expected<int64_t> mlir::fdpp::countExactHeads(StringRef text,
+                                                    StringRef path,
+                                                    const ModelInfo &info) {
   auto fail = [&](const Twine &why) {
     return llvm::createStringError(path + ": " + why +
                                    "; calibrate the model again, or take the "
@@ -56,9 +57,12 @@ llvm::Error mlir::fdpp::checkPhi(StringRef text, StringRef path,
   if (!fits)
     return fail("not of this model, which has " + Twine(layers) +
                 " layers of " + Twine(heads) + " query heads");
-  for (const llvm::json::Value &row : *rows)
+  int64_t exact = 0;
+  for (const llvm::json::Value &row : *rows) {
     if (!isRow(row, heads))
       return fail("'phi' has a row that is not " + Twine(heads) +
                   " numbers or nulls");
-  return llvm::Error::success();
+    exact += llvm::count(*row.getAsArray(), llvm::json::Value(nullptr));
+  }
+  return exact;
 }

@@ -16,9 +16,10 @@ namespace mlir::fdpp {
 /// rows stay within -58 and 65 (docs/numerics.md).
 std::string writeZeroPhi(const ModelInfo &info);
 
-/// Fails with one line where `text`, the content of the file `path`, is no
-/// phi.json of this model.
-llvm::Error checkPhi(StringRef text, StringRef path, const ModelInfo &info);
+/// The heads that `text`, the content of the file `path`, leaves exact. Fails
+/// with one line where it is no phi.json of this model.
+llvm::Expected<int64_t> countExactHeads(StringRef text, StringRef path,
+                                        const ModelInfo &info);
 
 } // namespace mlir::fdpp
 

@@ -77,8 +77,18 @@ static void writeWeights(llvm::json::OStream &json, const ModelInfo &info) {
   });
 }
 
+static void writePhi(llvm::json::OStream &json, const PhiReport &phi) {
+  json.attributeObject("phi", [&] {
+    json.attribute("source", phi.source);
+    json.attribute("sha256", phi.sha256);
+    json.attribute("heads", phi.heads);
+    json.attribute("exact_heads", phi.exact);
+  });
+}
+
 std::string mlir::fdpp::writeReportJson(const ModelInfo &info,
-                                        ArrayRef<Decision> decisions) {
+                                        ArrayRef<Decision> decisions,
+                                        const std::optional<PhiReport> &phi) {
   std::string text;
   llvm::raw_string_ostream os(text);
   llvm::json::OStream json(os, /*IndentSize=*/2);
@@ -99,6 +109,8 @@ std::string mlir::fdpp::writeReportJson(const ModelInfo &info,
             json.attribute("count", decision.count);
         });
     });
+    if (phi)
+      writePhi(json, *phi);
     writeWeights(json, info);
     writeMemory(json, info);
   });
@@ -162,8 +174,22 @@ static void writeTraffic(raw_ostream &os, const ModelInfo &info) {
   }
 }
 
-std::string mlir::fdpp::writeReportMarkdown(const ModelInfo &info,
-                                            ArrayRef<Decision> decisions) {
+static void writePhi(raw_ostream &os, const PhiReport &phi, bool read) {
+  os << "\n## Attention: phi\n\n- "
+     << (phi.source.empty() ? "zeros, which the compiler wrote"
+                            : "from " + phi.source)
+     << ", sha256 " << phi.sha256 << "\n- " << phi.exact << " of " << phi.heads
+     << " heads are always exact\n";
+  if (!read)
+    os << "- attention is exact and does not read it\n";
+  os << "- `fdpp-calibrate --install` puts another in its place, and "
+        "`fdpp-inspect` says which one it is\n";
+}
+
+std::string
+mlir::fdpp::writeReportMarkdown(const ModelInfo &info,
+                                ArrayRef<Decision> decisions,
+                                const std::optional<PhiReport> &phi) {
   std::string text;
   llvm::raw_string_ostream os(text);
   writeModel(os, info);
@@ -172,6 +198,8 @@ std::string mlir::fdpp::writeReportMarkdown(const ModelInfo &info,
     for (const Decision *decision : group)
       writeDecision(os, *decision);
   }
+  if (phi)
+    writePhi(os, *phi, info.readsPhi);
   writeTraffic(os, info);
   return text;
 }

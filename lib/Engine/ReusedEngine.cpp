@@ -91,13 +91,14 @@ llvm::Error ReusedEngine::readFiles() {
 //===----------------------------------------------------------------------===//
 
 /// The options of a command that decide about code, by name: not the program,
-/// the model and the seed of its weights.
+/// the model, the seed of its weights and its phi.
 static std::map<std::string, std::string>
 codeOptions(ArrayRef<std::string> command) {
   std::map<std::string, std::string> options;
   for (StringRef word : command)
-    if (StringRef name = word.split('=').first;
-        word.starts_with("--") && name != "--synthetic-weights")
+    if (StringRef name = word.split('=').first; word.starts_with("--") &&
+                                                name != "--synthetic-weights" &&
+                                                name != "--phi")
       options[name.str()] = word.str();
   return options;
 }

@@ -10,6 +10,7 @@
 
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/MemoryBuffer.h"
+#include "llvm/Support/Path.h"
 
 using namespace mlir;
 using namespace mlir::fdpp;
@@ -35,6 +36,7 @@ private:
   llvm::Error takeCode(const ReusedEngine &engine);
   llvm::Error compileCode(StringRef source, const NativeCompiler &compiler);
   llvm::Error copyCompanions();
+  llvm::Error writePhi();
   llvm::Error writeReports(ArrayRef<Decision> decisions);
   llvm::Error writeManifestFile();
   std::string modelPath(StringRef name) const {
@@ -51,6 +53,7 @@ private:
   std::vector<InputFile> inputs;
   std::vector<llvm::sys::fs::file_status> states; // of inputs, when hashed
   std::optional<TokenizerIds> tokenizer;
+  std::optional<PhiReport> phi;
 };
 
 } // namespace
@@ -190,27 +193,54 @@ llvm::Error EngineWriter::compileCode(StringRef source,
 
 llvm::Error EngineWriter::copyCompanions() {
   for (const std::string &name : request.companions) {
+    if (name == "phi.json")
+      continue;
     auto buffer = llvm::MemoryBuffer::getFile(modelPath(name));
     if (!buffer)
       return fileError(modelPath(name), "read the file",
                        buffer.getError().value());
-    if (name == "phi.json")
-      if (llvm::Error error =
-              checkPhi((*buffer)->getBuffer(), modelPath(name), info))
-        return error;
     if (llvm::Error error = folder.write(name, (*buffer)->getBuffer()))
       return error;
   }
-  if (!info.readsPhi || llvm::is_contained(request.companions, "phi.json"))
+  return llvm::Error::success();
+}
+
+/// The command's phi, else the one beside the model, else zeros where attention
+/// wants one.
+llvm::Error EngineWriter::writePhi() {
+  PhiReport report;
+  report.heads = int64_t(info.limits.layers) * info.limits.query_heads;
+  std::string file;
+  if (request.phi)
+    file = request.phi->name;
+  else if (llvm::is_contained(request.companions, "phi.json"))
+    file = modelPath("phi.json");
+  else if (!info.readsPhi)
     return llvm::Error::success();
-  return folder.write("phi.json", writeZeroPhi(info));
+  std::string text = file.empty() ? writeZeroPhi(info) : "";
+  if (!file.empty()) {
+    auto buffer = llvm::MemoryBuffer::getFile(file);
+    if (!buffer)
+      return fileError(file, "read the file", buffer.getError().value());
+    text = (*buffer)->getBuffer().str();
+  }
+  llvm::Expected<int64_t> exact = countExactHeads(text, file, info);
+  if (!exact)
+    return exact.takeError();
+  report.exact = *exact;
+  report.source = llvm::sys::path::filename(file).str();
+  if (llvm::Error error = folder.write("phi.json", text))
+    return error;
+  report.sha256 = folder.getFiles().at("phi.json").sha256;
+  phi = report;
+  return llvm::Error::success();
 }
 
 llvm::Error EngineWriter::writeReports(ArrayRef<Decision> decisions) {
   if (llvm::Error error =
-          folder.write("report.json", writeReportJson(info, decisions)))
+          folder.write("report.json", writeReportJson(info, decisions, phi)))
     return error;
-  return folder.write("report.md", writeReportMarkdown(info, decisions));
+  return folder.write("report.md", writeReportMarkdown(info, decisions, phi));
 }
 
 llvm::Error EngineWriter::writeManifestFile() {
@@ -240,6 +270,8 @@ llvm::Error EngineWriter::write(StringRef source, ArrayRef<Decision> decisions,
   if (llvm::Error error = writeWeights())
     return error;
   if (llvm::Error error = copyCompanions())
+    return error;
+  if (llvm::Error error = writePhi())
     return error;
   if (llvm::Error error = writeReports(decisions))
     return error;

@@ -128,6 +128,116 @@ def test_one_wrong_head_is_recomputed_alone(engines, tmp_path):
         [("1", f"2: {WINDOW}")]
 
 
+def test_programs_get_the_rows_by_layer_and_head(engines, tmp_path):
+    engine, ids, _, _ = engines
+
+    def change(phi):
+        phi["phi"][1][2] = 500
+    changed = with_phi(engine, tmp_path, change)
+    done = subprocess.run([BIN / "fdpp-run", changed, "--tokens", ids, "-n", "0",
+                           "--prefill", str(PREFILL), "--json"], check=True,
+                          capture_output=True, text=True)
+    rows = np.array(json.loads(done.stdout)["stats"]["recomputed_by_head"])
+    phi = json.loads((engine / "phi.json").read_text())
+    assert rows.shape == (phi["layers"], phi["query_heads"])
+    assert rows[1, 2] == rows.sum() == WINDOW
+    command = [BIN / "fdpp-bench", changed, "-p", "0", "-n", "16", "-r", "2"]
+    done = subprocess.run([*command, "-o", "jsonl"], capture_output=True, text=True)
+    result = json.loads(done.stdout)
+    rows = np.array(result["recomputed_by_head"])
+    # 16 tokens are 16 steps of one row each; the warm-up is not counted.
+    assert rows[1, 2] == rows.sum() == result["recomputed_rows"] == 32
+    assert re.findall(r"layer (\d+), rows by head: (.*)", done.stderr) == [("1", "2: 32")]
+    done = subprocess.run([BIN / "fdpp-bench", engine, "-p", "0", "-n", "4", "-r", "1"],
+                          capture_output=True, text=True)
+    assert "| redone % |" in done.stdout and "rows by head" not in done.stderr
+
+
+def inspected(engine):
+    done = subprocess.run([BIN / "fdpp-inspect", engine], check=True, capture_output=True,
+                          text=True)
+    return re.search(r"^phi +(.*)$", done.stdout, re.MULTILINE)[1]
+
+
+def test_inspect_says_where_phi_is_from(engines, other, tmp_path):
+    engine, _, _, model = engines
+    sha256 = hashlib.sha256((engine / "phi.json").read_bytes()).hexdigest()
+    phi = json.loads((engine / "phi.json").read_text())
+    heads = phi["layers"] * phi["query_heads"]
+    assert inspected(engine) == ("zeros, which the compiler wrote; sha256 "
+                                 f"{sha256}; 0 of {heads} heads always exact")
+    assert inspected(engine.parent / "off") == "none: attention is exact"
+    phi |= {"format": "fp32", "engine": "tiny f32", "texts": "a.txt", "tokens": 7}
+    other.write_text(json.dumps(phi))
+    run(BIN / "fdpp-compile", model, "-o", tmp_path / "given", "--dtype=f32",
+        "--page-tokens=16", "--async-softmax=on", f"--phi={other}")
+    assert inspected(tmp_path / "given").startswith(
+        "calibrated with 7 tokens of a.txt on tiny f32, compiled from calibrated.json; ")
+    changed = with_phi(tmp_path / "given", tmp_path, fill(None))
+    assert ", installed after compiling; " in inspected(changed)
+    assert inspected(changed).endswith(f"; {heads} of {heads} heads always exact")
+
+
+@pytest.fixture
+def other(engines, tmp_path):
+    """A phi.json of the model that is not beside it, one head exact."""
+    engine, _, _, model = engines
+    phi = json.loads((engine / "phi.json").read_text())
+    phi["phi"] = [[1.5] * phi["query_heads"] for _ in range(phi["layers"])]
+    phi["phi"][0][1] = None
+    path = tmp_path / "calibrated.json"
+    path.write_text(json.dumps(phi))
+    return path
+
+
+def test_a_phi_can_be_given(engines, other, tmp_path):
+    _, ids, exact, model = engines
+    command = [BIN / "fdpp-compile", model, "-o", tmp_path / "given", "--dtype=f32",
+               "--page-tokens=16", "--async-softmax=on", f"--phi={other}"]
+    run(*command)
+    assert (tmp_path / "given" / "phi.json").read_bytes() == other.read_bytes()
+    phi = json.loads(other.read_text())
+    heads = phi["layers"] * phi["query_heads"]
+    report = json.loads((tmp_path / "given" / "report.json").read_text())["phi"]
+    assert report == {"source": "calibrated.json", "heads": heads, "exact_heads": 1,
+                      "sha256": hashlib.sha256(other.read_bytes()).hexdigest()}
+    text = (tmp_path / "given" / "report.md").read_text()
+    assert f"from calibrated.json, sha256 {report['sha256']}" in text
+    assert f"1 of {heads} heads are always exact" in text
+    logits, stats = decode(tmp_path / "given", ids, tmp_path)
+    close(logits, exact)
+    assert counted(stats) == [0, (heads - 1) * DECODED, 0]
+    # The engine is made again when the file's content changes, and only then.
+    phi["phi"][0][1] = 2.5
+    compiled = tmp_path / "given" / "engine.json"
+    before = compiled.read_text()
+    run(*command)
+    assert compiled.read_text() == before
+    other.write_text(json.dumps(phi))
+    run(*command)
+    assert json.loads((tmp_path / "given" / "phi.json").read_text()) == phi
+
+
+def test_a_phi_that_does_not_fit_is_refused(engines, other, tmp_path):
+    _, _, _, model = engines
+    command = [BIN / "fdpp-compile", model, "-o", tmp_path / "refused", "--dtype=f32",
+               "--page-tokens=16", f"--phi={other}"]
+    error = run(*command, "--async-softmax=off")
+    assert "attention is exact and does not read it" in error
+    assert "attention is exact and does not read it" in \
+        (tmp_path / "refused" / "report.md").read_text()
+    shutil.rmtree(tmp_path / "refused")
+    phi = json.loads(other.read_text())
+    phi["query_heads"] += 1
+    phi["phi"] = [row + [0] for row in phi["phi"]]
+    other.write_text(json.dumps(phi))
+    error = run(*command, "--async-softmax=on", code=1)
+    assert error.count("\n") == 1 and "calibrated.json: not of this model" in error
+    error = run(*command[:-1], "--phi=nowhere.json", code=1)
+    assert error.count("\n") == 1 and "nowhere.json" in error
+    assert not (tmp_path / "refused").exists()
+
+
 def test_damaged_files_are_one_line(engines, tmp_path):
     engine, _, _, model = engines
     changed = with_phi(engine, tmp_path, lambda phi: phi["phi"].pop())

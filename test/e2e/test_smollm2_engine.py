@@ -8,6 +8,7 @@ make_reference.py; nothing here needs torch.
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -152,6 +153,29 @@ def test_the_answer_names_paris(engine):
     answer = run(BIN / "fdpp-run", engine("bf16"), "--chat",
                  "What is the capital of France?", "-n", 64)
     assert "Paris" in answer
+
+
+def test_the_demo_prints_the_share_of_recomputed_rows(model, tmp_path):
+    """The commands of utils/demo.sh, whose phi.json is fdpp-calibrate's."""
+    demo = (ROOT / "utils" / "demo.sh").read_text()
+    flags = ["--dtype=bf16", "--async-softmax=on",
+             "--phi=share/phi/smollm2-135m-instruct.json"]
+    assert all(flag in demo for flag in flags) and "-n 64 --stats" in demo
+    engine = tmp_path / "demo.fdpp"
+    subprocess.run([BIN / "fdpp-compile", model, "-o", engine, *flags], cwd=ROOT, check=True,
+                   capture_output=True)
+    shared = (ROOT / flags[2].partition("=")[2]).read_bytes()
+    assert (engine / "phi.json").read_bytes() == shared
+    phi = json.loads(shared)
+    assert phi["tokens"] >= 20000 and phi["layers"] == LAYERS
+    done = subprocess.run([BIN / "fdpp-run", engine, "--chat", "What is the capital of France?",
+                           "-n", "64", "--stats"], capture_output=True, text=True, check=True)
+    assert "Paris" in done.stdout
+    decoded = int(re.search(r"decode: (\d+) tokens", done.stderr)[1])
+    rows = decoded * phi["layers"] * phi["query_heads"]
+    assert decoded > 0
+    assert (f"softmax rows recomputed exactly: 0 of {rows} (0.000 %); heads made exact: 0"
+            in done.stderr)
 
 
 @pytest.fixture(scope="session")

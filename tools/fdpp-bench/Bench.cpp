@@ -117,7 +117,7 @@ Bench::Bench(const BenchOptions &options, const Engine &engine)
     : options(options),
       common(
           describe(options, engine, sessionOptions(options, infoOf(engine)))),
-      vocab(infoOf(engine).vocab_size),
+      info(infoOf(engine)), vocab(info.vocab_size),
       session(createSession(engine, sessionOptions(options, infoOf(engine)))) {
   std::mt19937 random(1);
   tokens.resize(most(options.depths) + most(options.prompts) + 1);
@@ -232,6 +232,7 @@ Result Bench::run(const Test &test) {
   result.phiRows = stats.phi_rows;
   result.recomputedRows = stats.recomputed_rows;
   result.exactHeads = stats.exact_heads;
+  result.recomputed = RowCounts::of(session, info);
   result.ceilingAfter = lastCeiling = ceiling();
   return result;
 }

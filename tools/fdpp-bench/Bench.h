@@ -2,7 +2,7 @@
 #ifndef FDPP_TOOLS_FDPP_BENCH_BENCH_H
 #define FDPP_TOOLS_FDPP_BENCH_BENCH_H
 
-#include "Client.h"
+#include "RowCounts.h"
 
 #include <cstdint>
 #include <map>
@@ -51,6 +51,7 @@ struct Result {
   double ceilingBefore = 0, ceilingAfter = 0; // bytes a second; 0: not measured
   uint64_t phiRows = 0, recomputedRows = 0;   // of all repetitions
   int32_t exactHeads = 0;
+  RowCounts recomputed; // of all repetitions
 
   std::vector<double> tokensPerSecond() const;
   double msPerStep() const;
@@ -90,6 +91,7 @@ private:
 
   const BenchOptions &options;
   Setting common;
+  fdpp_engine_info info;
   int32_t vocab;
   double lastCeiling = 0; // bytes a second, of the row before
   Session session;

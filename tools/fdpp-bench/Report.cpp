@@ -66,7 +66,8 @@ std::string asJson(const Setting &s, const Result &r, const OldResults &old) {
       .add("sample_ms", r.sampleMs)
       .add("phi_rows", r.phiRows)
       .add("recomputed_rows", r.recomputedRows)
-      .add("exact_heads", r.exactHeads);
+      .add("exact_heads", r.exactHeads)
+      .raw("recomputed_by_head", r.recomputed.json());
   if (r.hasCeiling())
     json.add("ceiling_before", r.ceilingBefore)
         .add("ceiling_after", r.ceilingAfter)
@@ -171,7 +172,7 @@ void printHeader(const BenchOptions &options) {
   bool compares = !options.compare.empty();
   if (options.format == "md")
     std::printf("| model | size | backend | threads | seqs | test | t/s | "
-                "ms/step | MB/step | ceiling GB/s | share | redone % |%s\n"
+                "ms/step | MB/step | ceiling GB/s | share | redone %% |%s\n"
                 "| --- | ---: | --- | ---: | ---: | --- | ---: | ---: | ---: "
                 "| ---: | ---: | ---: |%s\n",
                 compares ? " to old |" : "", compares ? " ---: |" : "");

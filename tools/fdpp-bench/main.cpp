@@ -24,6 +24,9 @@ static int run(int argc, char **argv) {
   for (size_t i = 0; i < tests.size(); ++i) {
     Result result = bench.run(tests[i]);
     printRow(options, bench.setting(), result, old, i == 0);
+    if (std::string rows = result.recomputed.text(); !rows.empty())
+      std::fprintf(stderr, "%s: softmax rows recomputed exactly\n%s",
+                   tests[i].name().c_str(), rows.c_str());
     if (result.hasCeiling() && result.share() > 1)
       impossible = tests[i].name();
   }

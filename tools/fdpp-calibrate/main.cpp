@@ -106,8 +106,13 @@ int run(int argc, char **argv) {
   exitOnInterrupt();
   Engine engine = openEngine(options.folder, /*verify=*/false);
   fdpp_engine_info info = infoOf(engine);
-  Origin origin{std::string(info.name) + " " + info.weight_dtype, "",
-                options.format};
+  std::string name = info.name;
+  if (name.empty())
+    name = std::filesystem::path(options.folder + "/")
+               .parent_path()
+               .filename()
+               .string();
+  Origin origin{name + " " + info.weight_dtype, "", options.format};
   std::vector<Window> windows;
   for (const std::string &path : options.texts) {
     auto pieces = cutText(engine, readFile(path, "the text"),

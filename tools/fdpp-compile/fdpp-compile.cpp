@@ -131,6 +131,9 @@ void addOptions(CLI::App &app, CompileOptions &options, Words &words) {
                  "attention: auto (where it pays), on or off")
       ->check(CLI::IsMember({"auto", "on", "off"}))
       ->capture_default_str();
+  app.add_option("--phi", options.phi,
+                 "phi.json of fdpp-calibrate (default: the one beside the "
+                 "model, else zeros)");
   app.add_option("--synthetic-weights", options.syntheticSeed,
                  "replace weights (of more than 1 KiB) by random ones of "
                  "this seed");
@@ -216,6 +219,10 @@ int run(int argc, char **argv) {
   if (!result->tuningNote.empty())
     llvm::errs() << "fdpp-compile: the tuning table is not used: "
                  << result->tuningNote << "; the roofline decides\n";
+  if (result->phiUnused)
+    llvm::errs() << "fdpp-compile: " << options.phi
+                 << " is in the engine, whose attention is exact and does not "
+                    "read it; --async-softmax=on makes it asynchronous\n";
   return report(options, *result, stages.seconds());
 }
 

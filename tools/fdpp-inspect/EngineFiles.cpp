@@ -52,6 +52,9 @@ EngineFiles fdpp::inspect::readEngine(const std::string &folder) {
   engine.folder = folder;
   engine.manifest = readObject(fs::path(folder) / "engine.json", "fdpp-engine");
   engine.report = readObject(fs::path(folder) / "report.json", "fdpp-report");
+  fs::path phi = fs::path(folder) / "phi.json";
+  if (fs::exists(phi))
+    engine.phi = readObject(phi, "fdpp-phi");
   try {
     engine.defects = findDefects(folder, engine.manifest);
   } catch (const Json::exception &) {

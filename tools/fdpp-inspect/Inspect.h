@@ -30,6 +30,7 @@ struct EngineFiles {
   std::string folder;
   Json manifest;     // engine.json
   Json report;       // report.json
+  Json phi;          // phi.json; null without one
   std::string flags; // the command that made model.so; empty if not kept
   std::vector<Kernel> kernels;      // largest first
   std::vector<std::string> defects; // files missing or of another size

@@ -78,6 +78,50 @@ static void printHeader(const EngineFiles &engine) {
   row("entries", text(m, "/limits/entries"));
 }
 
+/// phi.json as it lies there now: fdpp-calibrate may have put it in the place
+/// of the one that the report names.
+static Json phiJson(const EngineFiles &engine) {
+  if (engine.phi.is_null())
+    return Json();
+  std::string sha256 = "?";
+  for (const Json &file : find(engine.manifest, "/files"))
+    if (text(file, "/name") == "phi.json")
+      sha256 = text(file, "/sha256");
+  int64_t heads = 0, exact = 0;
+  for (const Json &layer : find(engine.phi, "/phi"))
+    for (const Json &phi : layer) {
+      ++heads;
+      exact += phi.is_null();
+    }
+  return {{"sha256", sha256},
+          {"heads", heads},
+          {"exact_heads", exact},
+          {"engine", find(engine.phi, "/engine")},
+          {"texts", find(engine.phi, "/texts")},
+          {"tokens", find(engine.phi, "/tokens")},
+          {"as_compiled", text(engine.report, "/phi/sha256") == sha256}};
+}
+
+static void printPhi(const EngineFiles &engine) {
+  Json phi = phiJson(engine);
+  if (phi.is_null())
+    return row("phi", "none: attention is exact");
+  std::string from = "of unknown origin";
+  if (!phi["texts"].is_null())
+    from = "calibrated with " + text(phi, "/tokens") + " tokens of " +
+           text(phi, "/texts") + " on " + text(phi, "/engine");
+  std::string source = text(engine.report, "/phi/source");
+  if (phi["as_compiled"] == false)
+    from += ", installed after compiling";
+  else if (source.empty())
+    from = "zeros, which the compiler wrote";
+  else
+    from += ", compiled from " + source;
+  row("phi", from + "; sha256 " + text(phi, "/sha256") + "; " +
+                 text(phi, "/exact_heads") + " of " + text(phi, "/heads") +
+                 " heads always exact");
+}
+
 static void printBytes(const EngineFiles &engine) {
   const Json &m = engine.manifest, &r = engine.report;
   row("a step", bytes(m, "/step/weight_bytes") + " of weights and " +
@@ -144,6 +188,7 @@ static void printKernels(const EngineFiles &engine) {
 void fdpp::inspect::printText(const EngineFiles &engine) {
   printHeader(engine);
   printBytes(engine);
+  printPhi(engine);
   printChoices(engine);
   printWeights(engine);
   printKernels(engine);
@@ -159,6 +204,7 @@ static Json kernelsJson(const EngineFiles &engine) {
 void fdpp::inspect::printJson(const EngineFiles &engine) {
   Json json = {{"folder", engine.folder},        {"engine", engine.manifest},
                {"report", engine.report},        {"flags", engine.flags},
-               {"kernels", kernelsJson(engine)}, {"defects", engine.defects}};
+               {"kernels", kernelsJson(engine)}, {"defects", engine.defects},
+               {"phi", phiJson(engine)}};
   std::printf("%s\n", json.dump(2).c_str());
 }

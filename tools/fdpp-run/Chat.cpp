@@ -123,7 +123,7 @@ int runChat(const RunOptions &options, const Engine &engine) {
       std::fprintf(stderr, "%s\n", failure.what());
     }
     if (options.stats) {
-      printStats(statsOf(chat.owner()), 0);
+      printStats(statsOf(chat.owner()), RowCounts::of(chat.owner(), info), 0);
       fdpp_session_reset_stats(chat.owner().get());
     }
   }

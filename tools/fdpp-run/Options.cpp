@@ -94,7 +94,8 @@ std::optional<int> parseRunOptions(int argc, char **argv, RunOptions &o) {
                  "Stream the intermediate values of the prompt to F, - for "
                  "stdout; engines of fdpp-compile --taps")
       ->type_name("F");
-  app.add_flag("--stats", o.stats, "Tokens, times and bytes, to stderr");
+  app.add_flag("--stats", o.stats,
+               "Tokens, times, bytes and recomputed rows, to stderr");
   app.add_flag("--plan", o.plan, "Say what memory it takes and what fits");
   app.add_flag("--list-devices", o.listDevices, "Say what can run engines");
   app.add_flag("--json", o.json, "Results as JSON");

@@ -25,7 +25,8 @@ double gigabytesASecond(const fdpp_stats &stats) {
 
 } // namespace
 
-void printStats(const fdpp_stats &s, double firstTokenMs) {
+void printStats(const fdpp_stats &s, const RowCounts &recomputed,
+                double firstTokenMs) {
   auto phase = [](const char *name, uint64_t tokens, uint64_t steps,
                   double ms) {
     std::fprintf(stderr,
@@ -51,23 +52,11 @@ void printStats(const fdpp_stats &s, double firstTokenMs) {
                  100 * static_cast<double>(s.recomputed_rows) /
                      static_cast<double>(s.phi_rows),
                  s.exact_heads);
-  std::fprintf(stderr, "\n");
+  std::fprintf(stderr, "\n%s", recomputed.text().c_str());
 }
 
-void printRecomputed(const uint64_t *rows, const fdpp_engine_info &info) {
-  for (int32_t layer = 0; layer < info.layers; ++layer) {
-    std::string heads;
-    for (int32_t head = 0; head < info.query_heads; ++head)
-      if (uint64_t count = rows[layer * info.query_heads + head])
-        heads += (heads.empty() ? "" : ", ") + std::to_string(head) + ": " +
-                 std::to_string(count);
-    if (!heads.empty())
-      std::fprintf(stderr, "  layer %d, rows by head: %s\n", layer,
-                   heads.c_str());
-  }
-}
-
-std::string statsAsJson(const fdpp_stats &s, double firstTokenMs) {
+std::string statsAsJson(const fdpp_stats &s, const RowCounts &recomputed,
+                        double firstTokenMs) {
   return JsonObjectWriter()
       .add("prefill_tokens", s.prefill_tokens)
       .add("prefill_steps", s.prefill_steps)
@@ -82,6 +71,7 @@ std::string statsAsJson(const fdpp_stats &s, double firstTokenMs) {
       .add("recomputed_rows", s.recomputed_rows)
       .add("phi_rows", s.phi_rows)
       .add("exact_heads", s.exact_heads)
+      .raw("recomputed_by_head", recomputed.json())
       .text();
 }
 

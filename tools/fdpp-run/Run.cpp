@@ -124,7 +124,7 @@ void printText(const Run &run, const fdpp_engine_info &info) {
 }
 
 void printJson(const Run &run, const std::vector<fdpp_generate_item> &items,
-               const fdpp_stats &stats) {
+               const std::string &stats) {
   static const char *const kReasons[] = {"none", "token", "length", "context",
                                          "callback"};
   std::string results;
@@ -137,7 +137,7 @@ void printJson(const Run &run, const std::vector<fdpp_generate_item> &items,
     results += (results.empty() ? "" : ",\n  ") + result.text();
   }
   std::printf("{\"results\": [\n  %s],\n \"stats\": %s}\n", results.c_str(),
-              statsAsJson(stats, run.firstTokenMs).c_str());
+              stats.c_str());
 }
 
 void saveLogits(const Run &run, int32_t vocab) {
@@ -180,17 +180,16 @@ int runPrompts(const RunOptions &options, const Engine &engine,
   run.progress.reset();
 
   fdpp_stats stats = statsOf(session);
+  RowCounts recomputed = RowCounts::of(session, info);
   if (options.json)
-    printJson(run, items, stats);
+    printJson(run, items, statsAsJson(stats, recomputed, run.firstTokenMs));
   else
     printText(run, info);
   std::fflush(stdout); // what goes to stderr comes after the results
   if (interrupted())
     return kInterrupted;
-  if (options.stats) {
-    printStats(stats, run.firstTokenMs);
-    printRecomputed(fdpp_session_recomputed(session.get()), info);
-  }
+  if (options.stats)
+    printStats(stats, recomputed, run.firstTokenMs);
   return 0;
 }
 

@@ -3,6 +3,7 @@
 #define FDPP_TOOLS_FDPP_RUN_RUN_H
 
 #include "Options.h"
+#include "RowCounts.h"
 
 #include <chrono>
 #include <string>
@@ -25,11 +26,10 @@ int listDevices(const RunOptions &options);
 int showPlan(const RunOptions &options, const Engine &engine);
 
 /// What a run took; `firstTokenMs` counts from the start of the process' main.
-void printStats(const fdpp_stats &stats, double firstTokenMs);
-std::string statsAsJson(const fdpp_stats &stats, double firstTokenMs);
-/// Which layers and heads had softmax rows that were recomputed; nothing where
-/// none had.
-void printRecomputed(const uint64_t *rows, const fdpp_engine_info &info);
+void printStats(const fdpp_stats &stats, const RowCounts &recomputed,
+                double firstTokenMs);
+std::string statsAsJson(const fdpp_stats &stats, const RowCounts &recomputed,
+                        double firstTokenMs);
 
 /// Writes the intermediate values of a prompt's steps.
 int runTaps(const RunOptions &options, const Engine &engine);

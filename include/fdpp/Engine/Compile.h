@@ -25,6 +25,8 @@ struct CompileOptions {
   /// A tuning table: a path, the name of a shipped one, or "none"; empty: the
   /// shipped one for this machine if arch is native.
   std::string tuning;
+  /// A phi.json in the place of the one beside the model; empty: that one.
+  std::string phi;
   std::string cxx;        // see NativeCompiler::find
   std::string executable; // this program
   std::string product;    // its version
@@ -46,6 +48,8 @@ struct CompileResult {
   int64_t layers = 0, weightBytes = 0;
   /// Why the tuning table that was asked for is not used, if it is not.
   std::string tuningNote;
+  /// True if a phi was asked for and attention is exact: nothing reads it.
+  bool phiUnused = false;
 };
 
 /// Compiles a model up to `options.emit`. IR and source text go to `out`, an

@@ -7,6 +7,7 @@
 
 #include "fdpp/Engine/ModelInfo.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,13 @@ struct Decision {
   int64_t count = 1;
 };
 
+/// The phi.json that an engine was given.
+struct PhiReport {
+  std::string source; // its file's name; empty: zeros of the compiler's
+  std::string sha256;
+  int64_t heads = 0, exact = 0; // of all layers; those without a phi
+};
+
 /// Collects the remarks of everything that runs in `context` into `decisions`,
 /// which outlives the context, and unless `yamlPath` is empty writes them to
 /// that file in LLVM's YAML form as well. Fails if the file cannot be written.
@@ -28,10 +36,11 @@ llvm::Error collectDecisions(MLIRContext &context,
                              StringRef yamlPath = "");
 
 /// The two reports of an engine. They hold nothing of the machine.
-std::string writeReportJson(const ModelInfo &info,
-                            ArrayRef<Decision> decisions);
+std::string writeReportJson(const ModelInfo &info, ArrayRef<Decision> decisions,
+                            const std::optional<PhiReport> &phi);
 std::string writeReportMarkdown(const ModelInfo &info,
-                                ArrayRef<Decision> decisions);
+                                ArrayRef<Decision> decisions,
+                                const std::optional<PhiReport> &phi);
 
 } // namespace mlir::fdpp
 
