@@ -26,6 +26,15 @@ def a_table() -> dict:
     }
 
 
+def with_library() -> dict:
+    """As fdpp-tune --library writes it: one variant more, which has no tile."""
+    table = a_table() | {"format": 2}
+    for point in table["shapes"][0]["points"]:
+        point["variants"].append({"kind": "library", "us": 40, "min": 39, "max": 44,
+                                  "samples": 3})
+    return table
+
+
 def run(tmp_path, table, *more) -> int:
     path = tmp_path / "t.json"
     path.write_text(table if isinstance(table, str) else json.dumps(table))
@@ -39,9 +48,15 @@ def test_the_best_of_a_kind():
     assert plot_tuning.best_of_kind(shape, "large") == ([8], [18])
 
 
-def test_a_picture_for_each_shape(tmp_path, capsys):
+def test_a_library_is_a_kind():
+    shape = with_library()["shapes"][0]
+    assert plot_tuning.best_of_kind(shape, "library") == ([1, 4, 8], [40, 40, 40])
+
+
+@pytest.mark.parametrize("make", [a_table, with_library])
+def test_a_picture_for_each_shape(tmp_path, capsys, make):
     needs.module("matplotlib")
-    assert run(tmp_path, a_table()) == 0
+    assert run(tmp_path, make()) == 0
     picture = (tmp_path / "t" / "64x48-bf16.png").read_bytes()
     assert picture.startswith(b"\x89PNG") and len(picture) > 10_000
     assert "1 pictures" in capsys.readouterr().out

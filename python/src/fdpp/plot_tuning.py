@@ -13,7 +13,8 @@ from pathlib import Path
 
 from .errors import UserError
 
-KINDS = {"gemv": "tab:red", "flat": "tab:blue", "large": "tab:green"}
+KINDS = {"gemv": "tab:red", "flat": "tab:blue", "large": "tab:green", "library": "tab:orange"}
+FORMATS = (1, 2)  # that of fdpp-tune, without and with a library
 
 
 def read_table(path: Path) -> dict:
@@ -26,7 +27,7 @@ def read_table(path: Path) -> dict:
         raise UserError(f"{path}: no tuning table: not json") from error
     if not isinstance(table, dict) or table.get("magic") != "fdpp-tuning":
         raise UserError(f"{path}: no tuning table; give a file that fdpp-tune wrote")
-    if table.get("format") != 1:
+    if table.get("format") not in FORMATS:
         raise UserError(f"{path}: a tuning table of another format; run fdpp-tune again")
     shapes = table.get("shapes")
     if not shapes or not all(shape.get("points") for shape in shapes):
@@ -47,7 +48,9 @@ def best_of_kind(shape: dict, kind: str) -> tuple[list, list]:
 
 def draw_times(axes, shape: dict) -> None:
     for kind, colour in KINDS.items():
-        axes.plot(*best_of_kind(shape, kind), "o-", ms=3, color=colour, label=kind)
+        tokens, times = best_of_kind(shape, kind)
+        if tokens:
+            axes.plot(tokens, times, "o-", ms=3, color=colour, label=kind)
     roofline = [point["variants"][0]["us"] for point in shape["points"]]
     axes.plot([p["m"] for p in shape["points"]], roofline, "k:", label="roofline's choice")
     for name in ("m1", "m2"):

@@ -165,6 +165,38 @@ bool isPrintable(Operation *op) {
              arith::ExtFOp, arith::TruncFOp>(op);
 }
 
+/// Columns of the sums that a library's GEMM stores: the weight's packed rows.
+int64_t packedColumns(LibraryGemmOp op) {
+  auto at = op.getWeight().getDefiningOp<WeightAtOp>();
+  auto weight = at ? SymbolTable::lookupNearestSymbolFrom<WeightOp>(
+                         at, at.getWeightAttr())
+                   : WeightOp();
+  if (!weight || !weight.getLayout())
+    return -1;
+  int64_t rows = weight.getTensorType().getDimSize(0);
+  return getPanelRows(*weight.getLayout(), rows).size();
+}
+
+/// A library's linear is printed from three operations, which know of each
+/// other only by standing in one block.
+LogicalResult checkLibrary(Operation *op) {
+  if (auto gemm = dyn_cast<LibraryGemmOp>(op)) {
+    int64_t columns = packedColumns(gemm);
+    if (columns < 0)
+      return op->emitOpError("reads a weight that is not packed; choose "
+                             "variants behind --fdpp-pack-weights");
+    if (cast<ShapedType>(gemm.getOuts()[0].getType()).getDimSize(1) != columns)
+      return op->emitOpError() << "needs a destination of " << columns
+                               << " columns, the rows of the packed weight";
+  }
+  if (!isa<EpilogueOp>(op))
+    return success();
+  for (Operation *part = op; part; part = part->getPrevNode())
+    if (isa<LibraryGemmOp>(part))
+      return success();
+  return op->emitOpError("has no fdpp.library_gemm before it in its block");
+}
+
 struct NameForEmissionPass
     : public mlir::fdpp::impl::FDPPNameForEmissionBase<NameForEmissionPass> {
   void runOnOperation() override {
@@ -183,8 +215,10 @@ struct NameForEmissionPass
   LogicalResult checkPrintable() {
     WalkResult result = getOperation().walk([&](Operation *op) {
       // Init regions are evaluated when the engine is written, not printed.
-      if (op->getParentOfType<WeightOp>() || isPrintable(op))
+      if (op->getParentOfType<WeightOp>())
         return WalkResult::advance();
+      if (isPrintable(op))
+        return WalkResult(checkLibrary(op));
       op->emitOpError("has no kernel on this target; take the module to the "
                       "phase 'planned' first (--fdpp-to-fused, "
                       "--fdpp-to-planned)");

@@ -90,3 +90,32 @@ func.func @step(%x: memref<?x16xf32>, %w: memref<8x16xf32>, %y: memref<?x8xf32>)
   fdpp.linear %x, %w outs(%y) : (memref<?x16xf32>, memref<8x16xf32>, memref<?x8xf32>) -> ()
   return
 }
+
+// -----
+
+func.func @step(%x: memref<?x16xf32>, %w: memref<8x16xf32>, %y: memref<?x16xf32>) attributes {fdpp.entry = "step"} {
+  // expected-error @below {{reads a weight that is not packed; choose variants behind --fdpp-pack-weights}}
+  fdpp.library_gemm %x, %w outs(%y) : (memref<?x16xf32>, memref<8x16xf32>, memref<?x16xf32>) -> ()
+  return
+}
+
+// -----
+
+fdpp.weight @w [#fdpp.seeded<1>] layout <panel = 16, interleave = 1> : tensor<8x16xf32>
+func.func @step(%x: memref<?x16xf32>, %y: memref<?x8xf32>) attributes {fdpp.entry = "step"} {
+  %w = fdpp.weight_at @w : memref<8x16xf32>
+  // expected-error @below {{needs a destination of 16 columns, the rows of the packed weight}}
+  fdpp.library_gemm %x, %w outs(%y) : (memref<?x16xf32>, memref<8x16xf32>, memref<?x8xf32>) -> ()
+  return
+}
+
+// -----
+
+func.func @step(%sums: memref<?x16xf32>, %y: memref<?x8xf32>) attributes {fdpp.entry = "step"} {
+  // expected-error @below {{has no fdpp.library_gemm before it in its block}}
+  fdpp.epilogue %sums outs(%y) segments [#fdpp.segment<columns = 8, dest = 0>] ({
+  ^bb0(%value: f32, %partner: f32, %row: index, %column: index, %old: f32):
+    fdpp.store %value : f32
+  }) : (memref<?x16xf32>, memref<?x8xf32>) -> ()
+  return
+}
