@@ -73,6 +73,25 @@ def test_equals_the_interpreter(name, dtype, ranges, tmp_path):
         assert np.array_equal(got, again)
 
 
+@pytest.mark.parametrize("name,dtype", [("mha", "f32"), ("gqa", "bf16")])
+def test_splits_agree(name, dtype, tmp_path):
+    """Prompts prefilled by the library, fed one by one to our own kernels, alone or
+    in a ragged batch whose decoding runs beside others' prefill."""
+    _, ids = build(name, dtype, tmp_path, [OWN, {"kind": "library"}])
+    parts = [ids, ids.split(",")[0], ",".join(ids.split(",")[:16]), ",".join(ids.split(",")[:5])]
+    prompts = [x for part in parts[1:] for x in ("--tokens", part)]
+    whole = logits(tmp_path / "engine", ids, TOKENS, tmp_path / "a.npy")
+    for prefill in (1, 3, 19):
+        batch = logits(tmp_path / "engine", ids, prefill, tmp_path / "b.npy", *prompts)
+        first = 0
+        for part in parts:
+            rows = len(part.split(","))
+            error = np.abs(batch[first:first + rows] - whole[:rows]).max() / np.abs(whole).max()
+            assert error <= (2.0**-16 if dtype == "f32" else 8 * 2.0**-9), (prefill, part)
+            first += rows
+        assert first == len(batch)
+
+
 @pytest.mark.parametrize("name,dtype", [("gqa", "f32"), ("odd-sizes", "bf16")])
 def test_the_interpreter_runs_the_decomposition(name, dtype, tmp_path):
     """In fp64 the planned module means the same with and without the table."""

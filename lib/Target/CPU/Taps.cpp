@@ -30,14 +30,14 @@ static EpilogueInterface linearOf(Operation *op) {
   return dyn_cast<EpilogueInterface>(op);
 }
 
-/// The weight of a linear, or of its decomposition.
+/// The weight of a linear, or of its decomposition; null if that has no GEMM.
 static Value weightOf(EpilogueInterface linear) {
   if (auto fused = dyn_cast<FusedLinearOp>(*linear))
     return fused.getWeight();
   for (Operation &part : *linear->getBlock())
     if (auto gemm = dyn_cast<LibraryGemmOp>(part))
       return gemm.getWeight();
-  llvm_unreachable("an epilogue without its GEMM");
+  return {};
 }
 
 static Value layerOfAttention(Operation *op) {
@@ -130,8 +130,8 @@ void Taps::addLinear(Operation *op, EpilogueInterface linear,
     }
     Value buffer = linear.getOuts()[linear.getSegment(i).getDest()];
     std::string name = ::fdpp::valueName(buffer);
-    if (addsToDestination(linear))
-      name = ::fdpp::valueName(weightOf(linear)) + "_sum";
+    if (Value weight = weightOf(linear); weight && addsToDestination(linear))
+      name = ::fdpp::valueName(weight) + "_sum";
     addStored(op, buffer, name, end->getLoc(), layer);
   }
 }
