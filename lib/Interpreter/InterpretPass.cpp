@@ -9,6 +9,7 @@
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/FormatVariadic.h"
 #include "llvm/Support/JSON.h"
+#include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/raw_ostream.h"
 
 using namespace mlir;
@@ -82,7 +83,8 @@ private:
     if (!vocab || tokens.empty())
       return emitError(module.getLoc(), "needs tokens and @main or @step");
     Script script;
-    if (failed(readScript(module, *vocab, script)))
+    if (failed(readScript(module, *vocab, script)) ||
+        failed(readPhi(module, script.phi)))
       return failure();
     return run(module, script, *mode, *vocab);
   }
@@ -116,6 +118,28 @@ private:
               {static_cast<unsigned>(sequence),
                done == 0 ? std::min(left, first) : 1});
     }
+    return success();
+  }
+
+  /// As an engine's runtime does: null is a head that is always exact.
+  LogicalResult readPhi(ModuleOp module, std::vector<double> &numbers) {
+    if (phi.empty())
+      return success();
+    auto buffer = llvm::MemoryBuffer::getFile(phi, /*IsText=*/true);
+    if (!buffer)
+      return emitError(module.getLoc(), "cannot read '")
+             << phi << "': " << buffer.getError().message();
+    auto json = llvm::json::parse((*buffer)->getBuffer());
+    const llvm::json::Object *root = json ? json->getAsObject() : nullptr;
+    const llvm::json::Array *rows = root ? root->getArray("phi") : nullptr;
+    if (!json)
+      llvm::consumeError(json.takeError());
+    if (!rows)
+      return emitError(module.getLoc(), "'") << phi << "' is no phi.json";
+    for (const llvm::json::Value &row : *rows)
+      if (const llvm::json::Array *heads = row.getAsArray())
+        for (const llvm::json::Value &head : *heads)
+          numbers.push_back(head.getAsNumber().value_or(std::nan("")));
     return success();
   }
 
@@ -188,6 +212,10 @@ private:
       llvm::cl::desc("Tokens of the first step, each other has its own; 0: "
                      "all in one"),
       llvm::cl::init(0)};
+  Option<std::string> phi{
+      *this, "phi",
+      llvm::cl::desc("The phi.json of asynchronous softmax; without one every "
+                     "head is exact")};
   Option<std::string> values{
       *this, "values",
       llvm::cl::desc("A file to append every intermediate value to that has a "

@@ -266,8 +266,14 @@ Expected<Datum> StepDriver::argument(func::FuncOp entry, unsigned i,
     auto bytes = entry->getAttrOfType<IntegerAttr>("fdpp.arena");
     return Array::filled({bytes ? bytes.getInt() : 0}, kPoison);
   }
-  if (role == "phi")
-    return phiOf(cast<ShapedType>(type).getShape());
+  if (role == "phi") {
+    auto shaped = cast<ShapedType>(type);
+    auto given = static_cast<int64_t>(script.phi.size());
+    if (given != 0 && given != shaped.getNumElements())
+      return createStringError("phi has " + Twine(given) + " numbers and not " +
+                               Twine(shaped.getNumElements()));
+    return phiOf(shaped.getShape());
+  }
   if (role == "decode_seqs") {
     if (!isa<ShapedType>(type))
       return Datum(decodeSeqs);

@@ -20,7 +20,7 @@ from forms import unpack  # noqa: E402
 from fdpp.compare import main as compare  # noqa: E402
 from fdpp.export import main as export  # noqa: E402
 from fdpp.reference import Graph  # noqa: E402
-from fdpp.stages import pass_name, split_passes  # noqa: E402
+from fdpp.stages import Compiler, Engine, ToolFailed, pass_name, split_passes  # noqa: E402
 from fdpp.values import Difference, Spool, token_axes, token_rows  # noqa: E402
 
 pytestmark = tools("fdpp-compile", "fdpp-opt", "fdpp-translate", "fdpp-run")
@@ -205,6 +205,60 @@ def test_a_mistake_of_one_kind_of_step_is_found(model, tmp_path, capsys):
     assert code == 1
     assert result["verdict"]["node"] == node(0, "attn/attention")
     assert "fdpp.decode_attention" in result["verdict"]["blame"]
+
+
+def with_phi(engine: Path, phi: float | None) -> None:
+    """Gives every head of an engine this phi."""
+    path = engine / "phi.json"
+    text = json.loads(path.read_text())
+    text["phi"] = [[phi] * text["query_heads"]] * text["layers"]
+    path.write_text(json.dumps(text))
+    manifest = json.loads((engine / "engine.json").read_text())
+    next(f for f in manifest["files"] if f["name"] == "phi.json")["bytes"] = path.stat().st_size
+    (engine / "engine.json").write_text(json.dumps(manifest))
+
+
+# Nothing fails, everything fails, nothing is asynchronous.
+@pytest.mark.parametrize("phi", [0.0, 0.5, 500.0, None])
+def test_an_asynchronous_softmax_agrees(async_engine, model, tmp_path, capsys, phi):
+    engine = shutil.copytree(async_engine, tmp_path / "a folder with spaces")
+    with_phi(engine, phi)
+    code, result = run(capsys, model, engine, "--prefill", "3")
+    assert code == 0 and result["verdict"] == {"agree": True}
+
+
+def test_the_interpreter_is_given_the_engines_phi(async_engine, model, tmp_path):
+    engine = shutil.copytree(async_engine, tmp_path / "engine")
+    compiler = Compiler(model, Engine.open(engine), [1, 2, 3], 1, True, str(BIN), tmp_path)
+    assert any("async-softmax=on" in one for one in compiler.passes_to("fused"))
+    (engine / "phi.json").write_text("[]")
+    with pytest.raises(ToolFailed, match="is no phi.json"):
+        list(compiler.phases(None))
+
+
+@pytest.fixture(scope="module")
+def async_engine(model) -> Path:
+    return compiled(model, model.parent.parent / "async", "--async-softmax=on")
+
+
+def test_a_mistake_of_the_asynchronous_softmax_is_found(model, tmp_path, capsys):
+    """Rows that fail their test count as valid."""
+    folder = tmp_path / "include"
+    for part in ("kernels", "include/fdpp-runtime"):
+        shutil.copytree(HEADERS / part, folder / part)
+    path = folder / "kernels" / "cpu" / "attention.h"
+    source = path.read_text()
+    text = "return denominator >= least_sum && denominator < -minus_infinity && finite;"
+    assert source.count(text) == 1
+    path.write_text(source.replace(text, "return true;"))
+    engine = compiled(model, tmp_path / "engine", "--async-softmax=on",
+                      environment={"FDPP_INCLUDE_DIR": str(folder)})
+    assert run(capsys, model, engine, "--prefill", "5")[0] == 0
+    with_phi(engine, 500.0)
+    code, result = run(capsys, model, engine, "--prefill", "5")
+    assert code == 1
+    assert result["verdict"]["node"] == node(0, "attn/attention")
+    assert result["verdict"]["stage"] == "engine"
 
 
 def test_lines_and_verdict(model, engine, capsys):

@@ -65,6 +65,13 @@ class Engine:
     limits: dict = field(default_factory=dict)
     source: str = ""
     vocabulary: int = 0
+    softmax: str = "auto"  # --async-softmax
+
+    @property
+    def phi(self) -> Path | None:
+        """What its asynchronous softmax subtracts, if it has one."""
+        path = self.folder / "phi.json"
+        return path if path.exists() else None
 
     @staticmethod
     def open(folder: Path) -> "Engine":
@@ -77,6 +84,10 @@ class Engine:
             raise UserError(f"{folder}: no engine ({error.strerror}: engine.json)") from error
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{folder}/engine.json: is damaged; compile the model again") from error
+        for word in command:
+            name, _, value = word.partition("=")
+            if name == "--async-softmax":
+                engine.softmax = value
         if "--taps" not in command:
             raise UserError(f"{folder}: shows no intermediate values; compile the model with"
                             " --taps")
@@ -119,7 +130,7 @@ class Compiler:
             options = {
                 "raised": f"=page-tokens={limits['page_tokens']}"
                           f" max-context={limits['max_context']}",
-                "fused": f"=dtype={self.engine.dtype}",
+                "fused": f"=dtype={self.engine.dtype} async-softmax={self.engine.softmax}",
             }
             done = subprocess.run([self.opt, f"--fdpp-to-{phase}{options.get(phase, '')}",
                                    "--dump-pass-pipeline", os.devnull],
@@ -169,6 +180,9 @@ class Compiler:
 
     def _interpret(self, plan) -> Iterator[tuple[dict, np.ndarray]]:
         read_end, write_end = os.pipe()
+        # Files by their numbers: a path in a pass' options may hold no space.
+        phi = os.open(self.engine.phi, os.O_RDONLY) if self.engine.phi else None
+        phi_option = "" if phi is None else f" phi=/dev/fd/{phi}"
         passes = []
         for label, one in plan:
             if label is None:
@@ -178,11 +192,15 @@ class Compiler:
             passes.append(
                 "fdpp-interpret{" + f"tokens={','.join(map(str, self.tokens))}"
                 f" prefill={self.step_sizes(stage)[0]} logits= weights=."
-                f" round={rounding} label={label} values=/dev/fd/{write_end}" + "}")
+                f" round={rounding} label={label} values=/dev/fd/{write_end}{phi_option}" + "}")
         command = [self.opt, str(self.imported), "-o", os.devnull,
                    f"--pass-pipeline=builtin.module({','.join(passes)})"]
-        # In the model's folder: a path in a pass' options may hold no space.
-        yield from _stream(command, read_end, write_end, self.model.parent)
+        try:
+            yield from _stream(command, read_end, write_end, self.model.parent,
+                               [] if phi is None else [phi])
+        finally:
+            if phi is not None:
+                os.close(phi)
 
     def engine_values(self) -> Iterator[tuple[dict, np.ndarray]]:
         read_end, write_end = os.pipe()
@@ -197,10 +215,11 @@ def _first_line(text: str) -> str:
     return lines[0] if lines else ""
 
 
-def _stream(command: list[str], read_end: int, write_end: int, cwd: Path | None):
+def _stream(command: list[str], read_end: int, write_end: int, cwd: Path | None,
+            files: list[int] | None = None):
     """What a tool writes to the pipe; ends the tool when nobody reads on."""
     with tempfile.TemporaryFile("w+", errors="replace") as errors:
-        process = subprocess.Popen(command, pass_fds=[write_end], stdout=subprocess.DEVNULL,
+        process = subprocess.Popen(command, pass_fds=[write_end, *(files or [])], stdout=subprocess.DEVNULL,
                                    stderr=errors, cwd=cwd)
         os.close(write_end)
         try:
