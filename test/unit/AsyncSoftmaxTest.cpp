@@ -214,6 +214,14 @@ TEST_F(AsyncSoftmax, MistakesInTheRuleShow) {
   EXPECT_FALSE(agrees(f32, high, large, 0, -1, AsyncRule::NoNumerators));
 }
 
+int64_t numbersOfPhi(ModuleOp module) {
+  int64_t count = 0;
+  module.walk([&](AsyncSoftmaxDecodeAttentionOp op) {
+    count = cast<ShapedType>(op.getPhi().getType()).getNumElements();
+  });
+  return count;
+}
+
 /// Random models whose decode steps have the asynchronous softmax, with phi of
 /// the test's choice: the same logits, and the rows that had to be redone.
 TEST_F(AsyncSoftmax, ModelsKeepTheirLogits) {
@@ -238,7 +246,7 @@ TEST_F(AsyncSoftmax, ModelsKeepTheirLogits) {
       // Watched, each step runs on one entry alone: weights in 16 bits are
       // those of @decode only.
       interpretation.onValue = [](const ComputedValue &) {};
-      script.phi.assign(1000, phi);
+      script.phi.assign(numbersOfPhi(*module), phi);
       auto logits = runScript(*module, script, weights, interpretation);
       ASSERT_TRUE(bool(logits)) << llvm::toString(logits.takeError());
       // Weights in a 16-bit format change a logit as that format's rounding of
