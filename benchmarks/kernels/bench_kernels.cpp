@@ -9,6 +9,7 @@
 //   reference  scalar code over unpacked weights
 //   simple     the same with a loop that clang vectorises
 //   fast       the kernel an engine calls
+#include "kernels/common/matrix_permission.h"
 #include "kernels/cpu/kernels.h"
 #include "machine.h"
 
@@ -191,8 +192,11 @@ void measure_machine(Buffer<float> &buffer) {
 #ifdef FDPP_BF16_DOT
   low_precision_peak = std::max(low_precision_peak, dot_peak(options.threads));
 #else
-  low_precision_peak = peak;
+  low_precision_peak = std::max(low_precision_peak, peak);
 #endif
+  if constexpr (matrix::available)
+    low_precision_peak =
+        std::max(low_precision_peak, matrix_peak(options.threads));
   std::printf("# %d threads: read ceiling %.2f GB/s, f32 FMA peak %.1f GF/s, "
               "bf16 unit %.1f GF/s\n",
               options.threads, ceiling / 1e9, peak / 1e9,
@@ -227,6 +231,10 @@ int main(int argc, char **argv) {
     std::fprintf(stderr,
                  "usage: bench_kernels [-t THREADS] [-r REPEATS] [-f NAME]\n"
                  "       bench_kernels [-t THREADS] -m    the machine alone\n");
+    return 1;
+  }
+  if (matrix::available && !request_matrix_unit()) {
+    std::fprintf(stderr, "no matrix unit (AMX), or no permission to use it\n");
     return 1;
   }
   Buffer<float> buffer(int64_t(1) << 27);

@@ -6,6 +6,7 @@
 #ifndef FDPP_BENCHMARKS_KERNELS_MACHINE_H
 #define FDPP_BENCHMARKS_KERNELS_MACHINE_H
 
+#include "kernels/cpu/matrix_linear.h"
 #include "kernels/cpu/team.h"
 #include "kernels/cpu/tile.h"
 
@@ -165,6 +166,19 @@ inline double dot_peak(int threads) {
   return 4.0 * cpu::lanes * (rounds / chains * chains) * threads / seconds;
 }
 #endif
+
+/// The same of multiplications on the matrix unit.
+inline double matrix_peak(int threads) {
+  constexpr int rounds = 100000;
+  alignas(64) static const bf16 ones[cpu::matrix::step_elements] = {};
+  double seconds = fastest(threads, 40, [&](cpu::Team &, int) {
+    cpu::matrix::configure_for(cpu::matrix::most_tokens);
+    for (int i = 0; i < rounds; ++i)
+      cpu::matrix::step<2, 2>(ones, 0, ones, ones);
+    cpu::matrix::release();
+  });
+  return 4.0 * 2 * 16 * 16 * 32 * rounds * threads / seconds;
+}
 
 } // namespace fdpp::bench
 

@@ -145,6 +145,8 @@ static std::string describeHost() {
 }
 
 int64_t CpuArch::tileTokens() const {
+  if (kernels() == "amx")
+    return 32;
   if (llvm::is_contained(features, "avx512f"))
     return 12;
   return llvm::is_contained(features, "avx") ? 6 : 2;
@@ -154,6 +156,8 @@ std::string CpuArch::kernels() const {
   auto has = [&](StringRef feature) {
     return llvm::is_contained(features, feature);
   };
+  if (has("amx-tile") && has("amx-bf16"))
+    return "amx";
   if (has("avx512bf16") && !llvm::is_contained(flags, kNoBf16Dot))
     return "avx512bf16";
   if (has("avx512f"))

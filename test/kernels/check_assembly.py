@@ -15,6 +15,7 @@ EXPECTED = {
     "znver4": ([r"vdpbf16ps.*%zmm", r"vfmadd\d+ps.*%zmm", r"vcvtph2ps.*%zmm"], []),
     "x86-64-v4": ([r"vfmadd\d+ps.*%zmm", r"vcvtph2ps.*%zmm"], [r"vdpbf16ps"]),
     "x86-64-v4+avx512bf16": ([r"vdpbf16ps.*%zmm"], []),
+    "x86-64-v4+amx-tile+amx-bf16": ([r"tdpbf16ps", r"ldtilecfg", r"tilerelease"], []),
     "x86-64-v3": ([r"vfmadd\d+ps.*%ymm", r"vcvtph2ps"], [r"%zmm"]),
     "x86-64": ([r"mulps", r"addps"], [r"%ymm", r"\bv[a-z]+ps"]),
 }

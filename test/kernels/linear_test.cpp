@@ -39,13 +39,15 @@ Outputs run(int threads, int tokens, const Prologue &rows,
 template <class E, int K> void sweep() {
   std::vector<E> w = random_values<E>(size_t(total_rows) * K, K);
   std::vector<E> packed = pack_weights(w, K, segments);
-  constexpr int most = 210; // three blocks
+  constexpr int most = 610; // three blocks, or seven
   std::vector<float> x = random_values<float>(size_t(most) * K, K + 1);
   Rows<K> rows{x.data()};
   std::vector<float> exact = rounded<E>(x);
   Outputs all = run<Prefill, E>(2, most, rows, packed);
   expect_product(all, exact, w, K, most);
-  for (int tokens = 1; tokens <= most; tokens += tokens < 20 ? 1 : 19) {
+  for (int tokens = 1; tokens <= most; tokens += tokens < 20   ? 1
+                                                 : tokens < 99 ? 19
+                                                               : 101) {
     Outputs expected(all.begin(), all.begin() + tokens * total_rows);
     int threads = tokens % 4 + 1;
     // A token's result depends neither on the variant nor on its neighbours.
@@ -106,13 +108,13 @@ TEST(Linear, Long) {
 template <class E, int K> void expect_variants_agree() {
   std::vector<E> packed =
       pack_weights(random_values<E>(size_t(total_rows) * K, K), K, segments);
-  constexpr int most = 2 * most_tile + 3;
+  constexpr int most = 2 * most_variant + 3;
   std::vector<float> x = random_values<float>(size_t(most) * K, K + 1);
   Rows<K> rows{x.data()};
   Outputs all = run_by(Tiling{1, 0}, 1, most, rows, packed);
   for (int tokens = 1; tokens <= most; ++tokens) {
     Outputs expected(all.begin(), all.begin() + tokens * total_rows);
-    for (int tile = 1; tile <= most_tile; ++tile)
+    for (int tile = 1; tile <= most_variant; ++tile)
       EXPECT_TRUE(
           same_bits(expected, run_by(Tiling{tile, (tile + tokens) % 5 * 2048},
                                      tokens % 3 + 1, tokens, rows, packed)))

@@ -41,11 +41,13 @@ def test_engine_is_whole(engine):
     assert {d["category"] for d in report["decisions"]} >= {"variants", "memory"}
 
 
-@pytest.mark.parametrize("arch, dots", [("znver4", True), ("x86-64-v4+avx512bf16", True),
-                                        ("emeraldrapids", False), ("x86-64-v4", False)])
-def test_bf16_engines_use_the_bf16_unit(model, tmp_path, arch, dots):
-    """Where dot products of bf16 pairs are the fastest, the linears are made of them;
-    on Intel's CPUs, which have them, FMAs are faster."""
+@pytest.mark.parametrize("arch, dots, matrices", [
+    ("znver4", True, False), ("x86-64-v4+avx512bf16", True, False),
+    ("emeraldrapids", False, True), ("emeraldrapids+noamx-tile", False, False),
+    ("x86-64-v4", False, False)])
+def test_bf16_engines_use_the_bf16_unit(model, tmp_path, arch, dots, matrices):
+    """The linears are made of what is the fastest for bf16 pairs: the matrix unit; dot
+    products; on Intel's CPUs without the first, FMAs, though they have the second."""
     arguments = (model, "-o", tmp_path / "out", f"--arch={arch}", "--dtype=bf16")
     result = compile_model(*arguments)
     assert result.returncode == 0, result.stderr
@@ -57,10 +59,12 @@ def test_bf16_engines_use_the_bf16_unit(model, tmp_path, arch, dots):
     ).stdout
     assert re.search(r"vfmadd\d+ps\s.*%zmm", text)
     assert bool(re.search(r"vdpbf16ps\s.*%zmm", text)) == dots
+    assert bool(re.search(r"\stdpbf16ps\s", text)) == matrices
 
 
 @pytest.mark.parametrize(
-    "arch, tokens", [("x86-64", 2), ("x86-64-v3", 6), ("x86-64-v4", 12)]
+    "arch, tokens",
+    [("x86-64", 2), ("x86-64-v3", 6), ("x86-64-v4", 12), ("sapphirerapids", 32)]
 )
 def test_tiles_fit_the_registers_of_the_arch(model, quick, tmp_path, arch, tokens):
     arguments = (model, "-o", tmp_path / "out", f"--arch={arch}")

@@ -31,8 +31,10 @@ void add(Point &point, Variant variant) {
   point.variants.push_back({variant, {}, false});
 }
 
-/// The variants for `m` tokens, the roofline's first.
-void addCandidates(Point &point, int32_t m, int32_t widest, int32_t most) {
+/// The variants for `m` tokens, the roofline's first. Tiles of the matrix unit
+/// have one size.
+void addCandidates(Point &point, int32_t m, int32_t widest, int32_t most,
+                   bool matrixUnit) {
   const bool alone = m <= widest;
   if (m == 1)
     add(point, {1, usual_prefetch});
@@ -42,6 +44,8 @@ void addCandidates(Point &point, int32_t m, int32_t widest, int32_t most) {
   if (m <= most)
     for (int32_t prefetch : {1024, 2048, 4096, 8192})
       add(point, {m == 1 ? 1 : std::max(m, widest), prefetch});
+  if (matrixUnit)
+    return;
   // Tiles of one token: does a row in registers pay for several tokens?
   if (m > 1 && m <= 4)
     add(point, {1, 0});
@@ -142,19 +146,24 @@ bool hasLibrary(const std::vector<Point> &points) {
 
 std::vector<Point> planPoints(const Work &work, const std::string &level,
                               bool library) {
-  int32_t widest = 0, most = 0;
-  for (const KernelLevel &known : kernel_levels)
-    if (known.name == level)
-      widest = known.widest_tile, most = known.most_tile;
   std::vector<Point> points;
-  for (size_t shape = 0; shape < work.shapes.size(); ++shape)
+  for (size_t shape = 0; shape < work.shapes.size(); ++shape) {
+    bool matrixUnit =
+        level == "amx" &&
+        std::string_view(kDtypes[work.shapes[shape].dtype]) == "bf16";
+    std::string_view name = level == "amx" && !matrixUnit ? "avx512" : level;
+    int32_t widest = 0, most = 0;
+    for (const KernelLevel &known : kernel_levels)
+      if (known.name == name)
+        widest = known.widest_tile, most = known.most_tile;
     for (int32_t m : measuredTokens()) {
       Point point{int32_t(shape), m, {}};
-      addCandidates(point, m, widest, most);
+      addCandidates(point, m, widest, most, matrixUnit);
       if (library)
         add(point, {});
       points.push_back(std::move(point));
     }
+  }
   return points;
 }
 

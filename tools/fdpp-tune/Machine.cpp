@@ -46,6 +46,8 @@ int64_t cacheBytes(const char *level) {
 } // namespace
 
 std::string bestKernels() {
+  if (has("amx-tile") && has("amx-bf16"))
+    return "amx";
   // Where there is AMX the dot products of AVX512-BF16 are slower than FMAs,
   // and fdpp-compile does without them (kSlowBf16Dot in CpuArch.cpp).
   if (has("avx512bf16") && !has("amx-tile"))
@@ -76,7 +78,7 @@ Machine describeMachine(const std::string &kernels, int32_t threads) {
 const Kernels &loadKernels(const std::string &level) {
   if (most_tile_of(level) == 0)
     tools::fail("--kernels: no kernels are called '" + level +
-                "'; give portable, avx2, avx512 or avx512bf16");
+                "'; give portable, avx2, avx512, avx512bf16 or amx");
   bool runs = level == "portable" || level == bestKernels() ||
               (level == "avx2" && has("avx2") && has("fma") && has("f16c")) ||
               (level == "avx512" && has("avx512f")) ||

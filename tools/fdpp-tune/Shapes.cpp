@@ -51,6 +51,8 @@ std::string levelOf(const fs::path &folder,
   std::string command;
   if (std::ifstream file(folder / "source" / "command.txt"); file)
     command.assign(std::istreambuf_iterator<char>(file), {});
+  if (uses("amx-tile") && uses("amx-bf16"))
+    return "amx";
   if (uses("avx512bf16") && command.find("-DFDPP_NO_BF16_DOT") == command.npos)
     return "avx512bf16";
   if (uses("avx512f"))

@@ -86,5 +86,5 @@ int64_t packed_bytes(int32_t dtype, int32_t n, int32_t k) {
 } // namespace
 
 extern "C" __attribute__((visibility("default")))
-const Kernels fdpp_tune_kernels = {tuning_kernels, most_tile, packed_bytes,
+const Kernels fdpp_tune_kernels = {tuning_kernels, most_variant, packed_bytes,
                                    run};

@@ -53,9 +53,10 @@ std::optional<int> parse(int argc, char **argv, Options &o) {
   app.add_option("-t", o.threads, "Threads [physical cores]")->type_name("N");
   app.add_option("--budget", o.budget, "Seconds to spend [120 or 600]")
       ->type_name("SECONDS");
-  app.add_option("--kernels", o.kernels,
-                 "portable, avx2, avx512 or avx512bf16 [the engine's, else the "
-                 "best]")
+  app.add_option(
+         "--kernels", o.kernels,
+         "portable, avx2, avx512, avx512bf16 or amx [the engine's, else the "
+         "best]")
       ->type_name("LEVEL");
   app.add_option("--judge", o.judge,
                  "Measure how a table's choices compare with the best")

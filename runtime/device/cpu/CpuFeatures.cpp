@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 #include "CpuFeatures.h"
 
+#include "kernels/common/matrix_permission.h"
+
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
@@ -109,9 +111,12 @@ bool present(const Feature &feature) {
   if (feature.leaf == 7 && feature.subleaf > 0 &&
       (!cpuid(7, 0, regs) || regs[EAX] < feature.subleaf))
     return false;
-  return cpuid(feature.leaf, feature.subleaf, regs) &&
-         (regs[feature.reg] >> feature.bit & 1) &&
-         (savedState() & feature.state) == feature.state;
+  if (!cpuid(feature.leaf, feature.subleaf, regs) ||
+      !(regs[feature.reg] >> feature.bit & 1) ||
+      (savedState() & feature.state) != feature.state)
+    return false;
+  // The registers of AMX are given on request only; this is it.
+  return feature.state != kAmx || request_matrix_unit();
 }
 
 } // namespace

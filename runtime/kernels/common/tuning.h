@@ -19,7 +19,9 @@ inline constexpr int tuning_kernels = 1;
 
 /// A set of kernels that one instruction set makes: what of a CPU decides which
 /// code the templates become. `widest_tile` and `most_tile` are those of
-/// kernels/cpu/tile.h.
+/// kernels/cpu/tile.h, of amx its linears' in bf16
+/// (kernels/cpu/matrix_linear.h; others are avx512's, which take a wider tile
+/// for their own widest).
 struct KernelLevel {
   std::string_view name;
   int widest_tile, most_tile;
@@ -27,7 +29,8 @@ struct KernelLevel {
 inline constexpr KernelLevel kernel_levels[] = {{"portable", 2, 2},
                                                 {"avx2", 6, 6},
                                                 {"avx512", 12, 16},
-                                                {"avx512bf16", 12, 16}};
+                                                {"avx512bf16", 12, 16},
+                                                {"amx", 32, 32}};
 
 /// Tokens that the highest tile of a level holds, 0 for no such level.
 constexpr int most_tile_of(std::string_view level) {

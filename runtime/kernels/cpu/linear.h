@@ -25,15 +25,27 @@
 
 #include "kernels/common/scratch.h"
 #include "kernels/cpu/epilogue.h"
+#include "kernels/cpu/matrix_linear.h"
 #include "kernels/cpu/prologue.h"
 #include "kernels/cpu/team.h"
 
 namespace fdpp::cpu {
 
-/// A variant, as values: tokens of a register tile (most_tile at most; the last
-/// tile takes what is left) and how many bytes of weights are on their way to a
-/// lone tile. Values and not types, so that a linear is compiled once, however
-/// many variants serve its ranges of tokens.
+/// The most tokens of a variant's tile: those of the matrix unit, if there is
+/// one.
+inline constexpr int most_variant =
+    matrix::available ? matrix::most_tokens : most_tile;
+
+/// How a linear holds its tokens: as the register tile reads them, or as the
+/// matrix unit does.
+template <class E>
+using packed_t = std::conditional_t<on_matrix_unit<E>, bf16, activation_t<E>>;
+
+/// A variant, as values: tokens of a tile (most_variant at most, and no more
+/// than the registers hold; the last tile takes what is left) and how many
+/// bytes of weights are on their way to a lone tile. Values and not types, so
+/// that a linear is compiled once, however many variants serve its ranges of
+/// tokens.
 struct Tiling {
   int tokens;
   int prefetch;
@@ -41,7 +53,7 @@ struct Tiling {
 
 /// The same as a type: what emitted code names.
 template <int Tokens, int Prefetch = 4096> struct Variant {
-  static_assert(Tokens >= 1 && Tokens <= most_tile && Prefetch >= 0);
+  static_assert(Tokens >= 1 && Tokens <= most_variant && Prefetch >= 0);
   static constexpr Tiling tiling{Tokens, Prefetch};
 };
 
@@ -57,8 +69,12 @@ inline constexpr int stream_panels = 4;
 inline constexpr int most_panels = block_panels > 2 ? block_panels : 2;
 /// Most tokens of a block; their results wait on the stack for the epilogue.
 inline constexpr int block_tokens = 96;
-inline constexpr int out_values = lanes * most_panels * block_tokens;
-static_assert(out_values >= lanes * stream_panels * most_tile);
+template <class E>
+inline constexpr int out_values =
+    on_matrix_unit<E> ? lanes * matrix::shared_panels * matrix::block_tokens
+                      : lanes * most_panels * block_tokens;
+static_assert(out_values<float> >= lanes * stream_panels * most_tile);
+static_assert(out_values<bf16> >= lanes * stream_panels * most_tile);
 
 /// What to fetch while a tile runs: for its pack s of panel r the line at
 /// from + r * (bytes of a panel) + s * stride.
@@ -207,73 +223,102 @@ FDPP_INLINE void run_epilogue(const Epilogue &epilogue, int unit, int units,
   }
 }
 
+/// Panels that `count` tokens go over together.
+template <class E>
+constexpr int panels_together(int count, int tile, bool alone) {
+  if (on_matrix_unit<E>)
+    return alone ? matrix::panels_for(count) : matrix::shared_panels;
+  // A last tile of few tokens has too few chains of additions with one panel;
+  // without it one panel's part stays in L1 better.
+  const int last = count % tile;
+  const bool low = last != 0 && panels_for(last) > block_panels;
+  return alone ? panels_for(count) : (low ? most_panels : block_panels);
+}
+
 /// Units [range) of one segment for at most a block of tokens. `weights` is the
 /// segment's first panel, `ahead` the bytes on their way to a lone tile.
 template <class E, class Epilogue>
-FDPP_INLINE void run_units(const E *weights, const activation_t<E> *packed,
+FDPP_INLINE void run_units(const E *weights, const packed_t<E> *packed,
                            const ActivationLayout<E> &layout, int ahead,
                            Range tokens, Range range,
                            const Epilogue &epilogue) {
   constexpr int per_unit = panels_per_unit(Epilogue::partner);
   const int count = tokens.end - tokens.begin;
   const bool alone = layout.tokens <= layout.tile;
-  // A last tile of few tokens has too few chains of additions with one panel;
-  // without it one panel's part stays in L1 better.
-  const int last = count % layout.tile;
-  const bool low = last != 0 && panels_for(last) > block_panels;
-  const int panels =
-      alone ? panels_for(count) : (low ? most_panels : block_panels);
+  const int panels = panels_together<E>(count, layout.tile, alone);
   const int group = panels > per_unit ? panels / per_unit : 1;
-  alignas(64) float out[out_values];
+  alignas(64) float out[out_values<E>];
   for (int unit = range.begin; unit < range.end; unit += group) {
     int units = range.end - unit < group ? range.end - unit : group;
     const E *from = weights + packed_elements<E>(unit * per_unit, layout.k);
-    if (alone)
-      stream<E>(from, packed, layout.k, count, units * per_unit, ahead, out);
-    else
-      product<E>(from, packed, layout, tokens, units * per_unit, out);
+    const int some = units * per_unit;
+    if constexpr (on_matrix_unit<E>) {
+      const bf16 *block =
+          packed + matrix::packed_tokens(tokens.begin, layout.k);
+      if (alone)
+        matrix::stream(from, block, layout.k, count, some, ahead, out);
+      else
+        matrix::product(from, block, layout.k, count, some, out);
+    } else if (alone) {
+      stream<E>(from, packed, layout.k, count, some, ahead, out);
+    } else {
+      product<E>(from, packed, layout, tokens, some, out);
+    }
     for (int row = 0; row < count; row += layout.tile) {
       int tile = count - row < layout.tile ? count - row : layout.tile;
       run_epilogue(epilogue, unit, units, tokens.begin + row, tile,
-                   out + int64_t(row) * units * per_unit * lanes);
+                   out + int64_t(row) * some * lanes);
     }
   }
+}
+
+/// Packs `count` tokens from row `first` on, one tile.
+template <class E, class Prologue>
+FDPP_INLINE void pack(const Prologue &rows, const ActivationLayout<E> &layout,
+                      int first, int count, packed_t<E> *packed) {
+  if constexpr (on_matrix_unit<E>)
+    matrix::pack_tokens(rows, first, count,
+                        packed + matrix::packed_tokens(first, layout.k));
+  else
+    pack_tile<E>(rows, layout, first, count, packed);
 }
 
 /// Packs the tokens: by each thread for itself if it is one token, else shared
 /// between them. Returns the packed activations.
 template <class E, class Prologue>
-FDPP_INLINE const activation_t<E> *
-prepare(Team &team, const ActivationLayout<E> &layout, const Prologue &rows,
-        void *scratch) {
-  const int tokens = layout.tokens, tile = layout.tile;
+FDPP_INLINE const packed_t<E> *prepare(Team &team,
+                                       const ActivationLayout<E> &layout,
+                                       const Prologue &rows, void *scratch) {
+  const int tokens = layout.tokens;
+  const int tile = on_matrix_unit<E> ? matrix::tile_rows : layout.tile;
   if (tokens == 1) {
-    auto *mine = reinterpret_cast<activation_t<E> *>(
+    auto *mine = reinterpret_cast<packed_t<E> *>(
         static_cast<char *>(scratch) +
         team.index * activation_bytes(rows.columns));
-    pack_tile<E>(rows, layout, 0, 1, mine);
+    pack<E>(rows, layout, 0, 1, mine);
     return mine;
   }
-  auto *packed = static_cast<activation_t<E> *>(scratch);
+  auto *packed = static_cast<packed_t<E> *>(scratch);
   Range mine = team.share((tokens + tile - 1) / tile);
   for (int i = mine.begin; i < mine.end; ++i) {
     int first = i * tile;
     int count = tokens - first < tile ? tokens - first : tile;
-    pack_tile<E>(rows, layout, first, count, packed);
+    pack<E>(rows, layout, first, count, packed);
   }
   team.barrier();
   return packed;
 }
 
 /// Calls run(units, tokens) for this thread's share of `units` units times the
-/// blocks of tokens, counted block by block: nine tenths of it fixed, so that a
-/// thread reads one stretch of the weights, the rest drawn by whoever is done
-/// first. Shares end inside a block where that makes them equal.
+/// blocks of at most `most` tokens, counted block by block: nine tenths of it
+/// fixed, so that a thread reads one stretch of the weights, the rest drawn by
+/// whoever is done first. Shares end inside a block where that makes them
+/// equal.
 template <class Run>
 FDPP_INLINE void share_out(Team &team, int units, int tokens, int tile,
-                           Run run) {
+                           int most, Run run) {
   // Blocks of equal size, in whole tiles.
-  const int most = block_tokens / tile * tile;
+  most = most / tile * tile;
   const int blocks = (tokens + most - 1) / most;
   const int block = (tokens + blocks * tile - 1) / (blocks * tile) * tile;
   const int step = blocks == 1 ? stream_panels : block_panels;
@@ -296,6 +341,14 @@ FDPP_INLINE void share_out(Team &team, int units, int tokens, int tile,
   }
 }
 
+/// Tokens of a tile: the matrix unit's are always 32, and registers hold no
+/// tile that was made for it.
+template <class E> constexpr int tile_of(Tiling tiling) {
+  if (on_matrix_unit<E>)
+    return matrix::most_tokens;
+  return tiling.tokens <= most_tile ? tiling.tokens : widest_tile;
+}
+
 /// The linear, by the variant `tiling`. `weights` holds the segments of the
 /// epilogues one after another; `scratch` is
 /// linear_scratch_bytes(tokens, K, threads) bytes, 64-aligned. An epilogue must
@@ -308,9 +361,10 @@ void linear_by(Tiling tiling, Team &team, int tokens, const Prologue &rows,
     return;
   const int k = rows.columns;
   const int total = (0 + ... + segment_units(segment_of(epilogues)));
-  const ActivationLayout<E> layout{k, tokens, tiling.tokens};
-  const activation_t<E> *packed = prepare<E>(team, layout, rows, scratch);
-  share_out(team, total, tokens, layout.tile, [&](Range units, Range block) {
+  const ActivationLayout<E> layout{k, tokens, tile_of<E>(tiling)};
+  const packed_t<E> *packed = prepare<E>(team, layout, rows, scratch);
+  const int most = on_matrix_unit<E> ? matrix::most_of_block(k) : block_tokens;
+  auto share = [&](Range units, Range block) {
     const E *from = weights;
     auto run = [&](const auto &epilogue) FDPP_INLINE_LAMBDA {
       const ColumnSegment segment = segment_of(epilogue);
@@ -325,7 +379,10 @@ void linear_by(Tiling tiling, Team &team, int tokens, const Prologue &rows,
       from += packed_elements<E>(segment_panels(segment), k);
     };
     (run(epilogues), ...);
-  });
+  };
+  share_out(team, total, tokens, layout.tile, most, share);
+  if constexpr (on_matrix_unit<E>)
+    matrix::release();
   team.barrier();
 }
 

@@ -237,7 +237,7 @@ def FDPPChooseVariants : Pass<"fdpp-choose-variants", "::mlir::ModuleOp"> {
     Option<"device", "device", "std::string", "",
            "The target's CPU as VENDOR-FAMILY-MODEL; empty: not known">,
     Option<"kernels", "kernels", "std::string", "",
-           "The target's kernels: portable, avx2, avx512 or avx512bf16; empty: "
+           "The target's kernels: portable, avx2, avx512, avx512bf16 or amx; empty: "
            "not known">,
     Option<"features", "features", "std::string", "",
            "CPU features that the target's code may use, separated by commas">,
