@@ -495,3 +495,44 @@ func.func @f(%q: tensor<?x8xf32>, %c: tensor<2x?x2x1x16x4xf32>, %l: index, %o: t
   %a = fdpp.recompute_rows %q, %c, %l, %o, %o, %p, invalid %i {scale = 1.0 : f64} : (tensor<?x8xf32>, tensor<2x?x2x1x16x4xf32>, index, tensor<?xi32>, tensor<?xi32>, tensor<?x?xi32>, tensor<?x2xi32>) -> tensor<?x8xf32>
   return %a : tensor<?x8xf32>
 }
+
+// -----
+
+// expected-error @below {{'fdpp.entry' is no string}}
+func.func @f() attributes {fdpp.entry} {
+  return
+}
+
+// -----
+
+// expected-error @below {{argument 0: 'fdpp.role' is no string}}
+func.func @f(%a: tensor<?xi32> {fdpp.role = 1 : i64}) {
+  return
+}
+
+// -----
+
+// expected-error @below {{argument 0: 'fdpp.max' is no number from 1 to 2^31 - 1}}
+func.func @f(%a: tensor<?xi32> {fdpp.max = 9223372036854775807 : i64}) {
+  return
+}
+
+// -----
+
+// expected-error @below {{'fdpp.epilogues' is no list of strings}}
+func.func @f() attributes {fdpp.epilogues = [1]} {
+  return
+}
+
+// -----
+
+// expected-error @below {{'fdpp.model' is no #fdpp.model}}
+module attributes {fdpp.model = 1} {
+}
+
+// -----
+
+// expected-error @below {{init region must yield one 'tensor<3xf32>'}}
+fdpp.weight @w init {
+^bb0(%layer: index):
+} : tensor<3xf32>

@@ -41,6 +41,38 @@ void FDPPDialect::initialize() {
   addInterfaces<FDPPFoldInterface>();
 }
 
+/// Passes read these attributes without asking what they are.
+LogicalResult FDPPDialect::verifyOperationAttribute(Operation *op,
+                                                    NamedAttribute attribute) {
+  StringRef name = attribute.getName();
+  Attribute value = attribute.getValue();
+  if (name == kModelAttr && !isa<ModelAttr>(value))
+    return op->emitError() << "'" << name << "' is no #fdpp.model";
+  if ((name == kEntryAttr || name == "fdpp.name") && !isa<StringAttr>(value))
+    return op->emitError() << "'" << name << "' is no string";
+  if (name == "fdpp.epilogues") {
+    auto names = dyn_cast<ArrayAttr>(value);
+    if (!names || !llvm::all_of(names, llvm::IsaPred<StringAttr>))
+      return op->emitError() << "'" << name << "' is no list of strings";
+  }
+  return success();
+}
+
+LogicalResult FDPPDialect::verifyRegionArgAttribute(Operation *op, unsigned,
+                                                    unsigned index,
+                                                    NamedAttribute attribute) {
+  StringRef name = attribute.getName();
+  if (name == kRoleAttr && !isa<StringAttr>(attribute.getValue()))
+    return op->emitError() << "argument " << index << ": '" << name
+                           << "' is no string";
+  auto most = dyn_cast<IntegerAttr>(attribute.getValue());
+  if (name == kMaxAttr &&
+      (!most || most.getValue().getSignificantBits() > 32 || most.getInt() < 1))
+    return op->emitError() << "argument " << index << ": '" << name
+                           << "' is no number from 1 to 2^31 - 1";
+  return success();
+}
+
 LogicalResult SegmentAttr::verify(function_ref<InFlightDiagnostic()> emitError,
                                   int64_t columns, PartnerKind partner,
                                   int64_t group, int64_t dest) {

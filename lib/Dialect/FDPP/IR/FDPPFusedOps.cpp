@@ -76,16 +76,16 @@ static LogicalResult verifyEpilogue(EpilogueInterface op, unsigned i) {
       !body.getArgument(kPartnerArg).use_empty())
     return op->emitOpError()
            << "epilogue " << i << " uses a partner its segment does not have";
-  Operation *end = body.getTerminator();
-  bool singleStore =
-      isa<StoreOp>(end) && segment.getPartner() != PartnerKind::Half;
+  Operation *end = body.mightHaveTerminator() ? body.getTerminator() : nullptr;
+  bool singleStore = isa_and_nonnull<StoreOp>(end) &&
+                     segment.getPartner() != PartnerKind::Half;
   if (!singleStore && !body.getArgument(kOldArg).use_empty())
     return op->emitOpError()
            << "epilogue " << i
            << " uses the old element but stores no single one";
-  if (auto store = dyn_cast<StoreOp>(end))
+  if (auto store = dyn_cast_if_present<StoreOp>(end))
     return verifyStore(op, i, store);
-  if (auto store = dyn_cast<KVStoreOp>(end))
+  if (auto store = dyn_cast_if_present<KVStoreOp>(end))
     return verifyKVStore(op, i, store);
   return op->emitOpError() << "epilogue " << i
                            << " must end with fdpp.store or fdpp.kv_store";

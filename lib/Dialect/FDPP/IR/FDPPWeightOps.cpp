@@ -34,7 +34,9 @@ static LogicalResult verifyInit(WeightOp op) {
   Block &body = op.getInit().front();
   if (body.getNumArguments() != 1 || !body.getArgument(0).getType().isIndex())
     return op.emitOpError("init region takes one index, the layer");
-  auto yield = dyn_cast<YieldOp>(body.getTerminator());
+  auto yield = body.mightHaveTerminator()
+                   ? dyn_cast<YieldOp>(body.getTerminator())
+                   : YieldOp();
   if (!yield || yield.getNumOperands() != 1 ||
       yield.getOperand(0).getType() != op.getTensorType())
     return op.emitOpError()

@@ -70,12 +70,16 @@ FailureOr<int64_t> upperBound(Value size, func::FuncOp func) {
   return failure();
 }
 
+/// More bytes than any machine has, and few enough to be added up.
+constexpr int64_t kMostBytes = int64_t(1) << 48;
+
 FailureOr<int64_t> largestBytes(memref::AllocOp alloc, func::FuncOp func) {
-  int64_t elements = 1;
+  int64_t bytes = llvm::divideCeil(alloc.getType().getElementTypeBitWidth(), 8);
+  bool fits = true;
   unsigned dynamic = 0;
   for (int64_t size : alloc.getType().getShape()) {
     if (!ShapedType::isDynamic(size)) {
-      elements *= size;
+      fits &= !llvm::MulOverflow(bytes, size, bytes);
       continue;
     }
     FailureOr<int64_t> bound =
@@ -83,10 +87,11 @@ FailureOr<int64_t> largestBytes(memref::AllocOp alloc, func::FuncOp func) {
     if (failed(bound))
       return alloc.emitError("cannot be placed: its size is not bounded by an "
                              "argument with fdpp.max");
-    elements *= *bound;
+    fits &= !llvm::MulOverflow(bytes, *bound, bytes);
   }
-  return elements *
-         llvm::divideCeil(alloc.getType().getElementTypeBitWidth(), 8);
+  if (!fits || bytes < 0 || bytes > kMostBytes)
+    return alloc.emitError("cannot be placed: it takes more than 2^48 bytes");
+  return bytes;
 }
 
 /// A use inside a loop that does not hold the allocation repeats, so it lasts

@@ -36,3 +36,13 @@ func.func @step(%n: index) attributes {fdpp.entry = "step"} {
   %a = memref.alloc(%n) : memref<?x16xf32>
   return
 }
+
+// -----
+
+func.func @too_much(%tokens: memref<?xi32> {fdpp.role = "tokens", fdpp.max = 2147483647 : i64}) attributes {fdpp.entry = "step"} {
+  %c0 = arith.constant 0 : index
+  %t = memref.dim %tokens, %c0 : memref<?xi32>
+  // expected-error @below {{cannot be placed: it takes more than 2^48 bytes}}
+  %a = memref.alloc(%t, %t) : memref<?x?x16xf32>
+  return
+}

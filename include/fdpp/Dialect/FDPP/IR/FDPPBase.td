@@ -25,6 +25,8 @@ def FDPP_Dialect : Dialect {
     - *planned*: operands and `outs` are memrefs and there are no results.
   }];
   let useDefaultAttributePrinterParser = 1;
+  let hasOperationAttrVerify = 1;
+  let hasRegionArgAttrVerify = 1;
 }
 
 class FDPP_Attr<string name, string attrMnemonic> : AttrDef<FDPP_Dialect, name> {
