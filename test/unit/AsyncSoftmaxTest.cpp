@@ -3,6 +3,7 @@
 // The asynchronous softmax in the interpreter: against the exact one within the
 // bound of docs/numerics.md, and that mistakes in the rule of valid rows show.
 
+#include "fdpp/Dialect/FDPP/IR/FDPP.h"
 #include "fdpp/Dialect/FDPP/Transforms/Passes.h"
 #include "fdpp/Interpreter/Interpreter.h"
 #include "fdpp/Interpreter/Script.h"
