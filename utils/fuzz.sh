@@ -6,8 +6,9 @@
 #
 #   utils/fuzz.sh [SECONDS [FUZZER...]]      60 seconds of all of them
 #
-# FDPP_FUZZ_SEED=N gives all of them the seed N, as a check does. Otherwise every
-# run has another seed, which it prints.
+# FDPP_FUZZ_SEED=N gives all of them the seed N, as a check does, and lets them
+# begin afresh, so that the same build does the same again. Otherwise every run
+# has another seed, which it prints, and begins where the last one ended.
 #
 # Needs build/asan (cmake --preset asan) and the tools of FDPP_BUILD_DIR
 # (build/release). What a run finds is kept in build/asan/fuzz for the next one.
@@ -30,6 +31,13 @@ export UBSAN_OPTIONS=print_stacktrace=1
 # its size is checked before anything is allocated.
 limits=(-seed="$seed" -timeout="${FDPP_FUZZ_TIMEOUT:-20}" -malloc_limit_mb=512 -max_len=32768)
 
+# What else mutations depend on: addresses, the clock (-reload), the order of
+# files in a folder, hashes of Python's strings.
+limits+=(-reload=0)
+export PYTHONHASHSEED=0
+same_addresses=()
+setarch "$(uname -m)" -R true 2>/dev/null && same_addresses=(setarch "$(uname -m)" -R)
+
 for name in "${wanted[@]}"; do
   if [[ " ${all[*]} " != *" $name "* ]]; then
     echo "fuzz.sh: no fuzzer '$name'; there are ${all[*]}" >&2
@@ -47,13 +55,16 @@ run_one() { # NAME
   gguf | checkpoint) program=(.venv/bin/python test/fuzz/fuzz_python.py "$name" -rss_limit_mb=4096) ;;
   *) program=($build/bin/fuzz-"$name" -rss_limit_mb=2048) ;;
   esac
-  program+=("${limits[@]}" -artifact_prefix="$folder/")
+  program=("${same_addresses[@]}" "${program[@]}" "${limits[@]}" -artifact_prefix="$folder/")
+  [ -z "${FDPP_FUZZ_SEED:-}" ] || rm -rf "$folder/found"
   mkdir -p "$folder/found"
+  find "$work/seeds/$name" -type f | LC_ALL=C sort | paste -sd, >"$folder/seeds.list"
+  export FDPP_FUZZ_FOLDER=$folder/tmp
   local log=$folder/log known=(test/fuzz/regressions/"$name"/*)
   : >"$log"
   if { [ ! -e "${known[0]}" ] || "${program[@]}" "${known[@]}" >>"$log" 2>&1; } &&
     "${program[@]}" -max_total_time="$seconds" -print_final_stats=1 \
-      "$folder/found" "$work/seeds/$name" >>"$log" 2>&1; then
+      -seed_inputs=@"$folder/seeds.list" "$folder/found" >>"$log" 2>&1; then
     echo "$name: ok, $(awk '/stat::number_of_executed_units/ {print $2}' "$log") inputs in $seconds s," \
       "coverage $(grep -o 'cov: [0-9]*' "$log" | tail -1 | cut -d' ' -f2)"
     return 0

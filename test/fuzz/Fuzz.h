@@ -31,10 +31,18 @@ inline void requireOneLine(std::string_view message) {
       defect("a diagnostic with a control character", message);
 }
 
-/// A folder of this process, removed with it.
+/// A folder of this process, removed with it. FDPP_FUZZ_FOLDER names one: a
+/// path that no run shares would get into what is compared, and so into the
+/// mutations.
 class Folder {
 public:
-  Folder() : path(std::filesystem::temp_directory_path() / "fdpp-fuzz-XXXXXX") {
+  Folder() {
+    if (const char *named = std::getenv("FDPP_FUZZ_FOLDER")) {
+      path = named;
+      std::filesystem::create_directories(path);
+      return;
+    }
+    path = std::filesystem::temp_directory_path() / "fdpp-fuzz-XXXXXX";
     if (!mkdtemp(path.data()))
       defect("cannot make a folder", path);
   }
