@@ -62,6 +62,8 @@ def parse():
     add("--rounds", type=int, default=5, help="samples of each engine")
     add("--repeats", type=int, default=3, metavar="N",
         help="of a run beside which others took 5 %% of the processor [3]")
+    add("--strict", action="store_true",
+        help="end, to be called again, where repeating does not help")
     add("--pair", type=pair, default=(1, 3), metavar="A,B",
         help="layers of the engines that stand for a large model [1,3]")
     add("--whole-limit", type=float, default=1.0, metavar="GIB",
@@ -124,7 +126,7 @@ def run(options):
         options.progress.end()
     rows = report.gather(cells_of(options), store)
     command = shlex.join(["python", "benchmarks/flashdecoding_pp", *sys.argv[1:]])
-    print(report.write(rows, command, options.results))
+    print(report.write(rows, options.rounds, command, options.results))
     files = "report.md, report.json, report.csv"
     try:
         if plot.draw(rows, options.results / "report.png"):

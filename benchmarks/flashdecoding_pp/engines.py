@@ -74,7 +74,8 @@ class Workshop:
         folder, variant = self.engine(run), VARIANTS[run.variant]
         table = self.options.table
         if variant.kind:
-            table = self.tables.forced(variant.kind, self.shapes(run.layers), self.folder)
+            base = self.engine(Run("base", run.layers))
+            table = self.tables.forced(variant.kind, base, self.folder)
         self._compile(run, variant, table, folder)
         self._check(variant, folder)
         self._share(run, folder)
@@ -111,11 +112,6 @@ class Workshop:
         link = folder / "shared"
         os.link(base / name, link)
         os.replace(link, folder / name)
-
-    def shapes(self, layers):
-        """(N, K, dtype) of the linears, as the base engine's report names them."""
-        report = json.loads((self.engine(Run("base", layers)) / "report.json").read_text())
-        return {(*w["shape"], w["dtype"]) for w in report["weights"] if w["packed"]}
 
     def decisions(self, folder):
         """Lines of the report on variants of linears."""

@@ -65,9 +65,8 @@ class Campaign:
         self.tools = tools
         self.shop = Workshop(options, tools, tables, model)
         self.missing = {
-            name: f"no {variant.kind} variant in this build"
-            for name, variant in VARIANTS.items()
-            if variant.kind and tables.widest(variant.kind) is None
+            name: why for name, variant in VARIANTS.items()
+            if variant.kind and (why := tables.missing(variant.kind))
         }
         self.counts = layer_counts(model, options)
         self.cells = list(wanted([model], options.contexts, options.batches,
@@ -128,14 +127,17 @@ class Campaign:
         keys = {run.key for run in runs}
         result["rounds"] = [r for r in result["rounds"] if keys <= set(r)]
         while len(result["rounds"]) < self.options.rounds:
+            if self.options.progress.stopped():  # a round that began is ended
+                return
             number = len(result["rounds"])
             # Who comes first changes, so that no engine always follows another.
             turn = runs[number % len(runs):] + runs[:number % len(runs)]
             one = {}
             for run in turn:
-                if self.options.progress.stopped():
+                one[run.key] = row = self._undisturbed(run, cell, result["steps"])
+                if self.options.strict and row["others"] > MOST_OTHERS:
+                    self.options.progress.stop()
                     return
-                one[run.key] = self._undisturbed(run, cell, result["steps"])
                 self.options.progress.step(f"{cell} {run.key}")
             result["rounds"].append(one)
             self.store.write(cell, result)

@@ -21,6 +21,10 @@ class Progress:
         """Whether the slice of time is used up."""
         return self.budget is not None and time.monotonic() - self.begin > self.budget
 
+    def stop(self):
+        """Ends the slice now."""
+        self.budget = 0.0
+
     def say(self, text):
         if self.terminal:
             self.stream.write(f"\r\x1b[K{text}")

@@ -71,10 +71,11 @@ def header(rows, command):
                f" fdpp {facts['version']} at {facts['commit']}")
     times = sorted(run["time"] for row in rows
                    for one in row["result"].get("rounds", ()) for run in one.values())
-    others = sorted(run.get("others", 0) for row in rows
-                    for one in row["result"].get("rounds", ()) for run in one.values())
+    others = sorted(run["others"] for row in rows for one in row["result"].get("rounds", ())
+                    for run in one.values() if "others" in run)
     if times:
         yield f"measured {times[0]} to {times[-1]}"
+    if others:
         yield (f"others took {100 * others[len(others) // 2]:.0f} % of the processor beside"
                f" the median run, {100 * others[-1]:.0f} % at most")
     yield f"command: {command}"
@@ -87,21 +88,21 @@ def text_of(row):
         needs = f"{result['whole_needs'] / 2**30:.1f}" if "whole_needs" in result else "-"
         return "| " + " | ".join(map(str, [*start, row["state"]])) + " |" + \
             " - |" * (len(COLUMNS) - 1) + f" {needs} |"
-    absent = result.get("absent", {})
+    # Where its neighbour was measured only the lack of a library leaves a gap.
+    beside = {"padded_library": "padded_own", "always_library": "always_gemv"}
+    why = result.get("absent", {}).get("library")
     cells = []
     for name in COLUMNS:
-        variant = {"padded_library": "library"}.get(name, name.removeprefix("always_"))
-        if row["figures"][name] is None and variant in absent:
-            cells.append(absent[variant])
-        else:
-            cells.append(shown(row["figures"][name], name))
+        figure = row["figures"][name]
+        lacks = why and not figure and name in beside and row["figures"][beside[name]]
+        cells.append(why if lacks else shown(figure, name))
     if len(result["layers"]) > 1:
         cells[0] = "~ " + cells[0]
     return "| " + " | ".join(map(str, start + cells)) + \
         f" | {result['whole_needs'] / 2**30:.1f} |"
 
 
-def tables(rows):
+def tables(rows, rounds):
     """Markdown, a table for each model."""
     for model in dict.fromkeys(row["cell"].model for row in rows):
         own = [row for row in rows if row["cell"].model == model]
@@ -120,6 +121,10 @@ def tables(rows):
                 if row["state"] == "not run"]
         if left:
             yield "\nNot run (context x batch): " + ", ".join(left) + "."
+        few = [f"{row['cell'].context}x{row['cell'].batch} ({len(row['result']['rounds'])})"
+               for row in own if 0 < len(row["result"].get("rounds", ())) < rounds]
+        if few:
+            yield f"\nFewer than {rounds} rounds: " + ", ".join(few) + "."
         checked = [row for row in own if row["figures"]["extrapolated"]]
         if checked:
             yield "\nThe step from few layers over the whole model's: " + ", ".join(
@@ -161,9 +166,9 @@ def write_csv(path, records):
         writer.writerows(flat)
 
 
-def write(rows, command, folder):
+def write(rows, rounds, command, folder):
     """report.md, report.json and report.csv; gives the text."""
-    text = "\n".join([*header(rows, command), "", LEGEND.rstrip(), *tables(rows), ""])
+    text = "\n".join([*header(rows, command), "", LEGEND.rstrip(), *tables(rows, rounds), ""])
     records = list(as_records(rows))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.md").write_text(text)
