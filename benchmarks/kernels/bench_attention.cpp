@@ -2,9 +2,9 @@
 //
 // bench_attention [-t THREADS] [-r REPEATS] [-f SUBSTRING]
 //
-// Decode attention with an exact and an asynchronous softmax, measured in turn
-// so that a change of the clock meets all alike. The cache rotates through
-// memory larger than any cache.
+// Attention with an exact and an asynchronous softmax, measured in turn so that
+// a change of the clock meets all alike. In decoding the cache rotates through
+// memory larger than any cache; prefill is of one sequence without a past.
 //
 //   exact     running maximum, parts combined by their log-sum-exp
 //   async     weights relative to phi, rows tested, the pair of kernels an
@@ -17,6 +17,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <numeric>
 #include <random>
 
 using namespace fdpp;
@@ -35,6 +36,11 @@ struct Options {
 template <class P> struct Untested : AsyncSoftmax<P> {
   FDPP_INLINE static bool valid(float, bool) { return true; }
 };
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
 
 double ceiling;
 
@@ -110,10 +116,6 @@ private:
   using KvCache = Cache<E, KvHeads, HeadDim, 64>;
   static constexpr int64_t page = cache_page_elements(KvHeads, HeadDim, 64);
 
-  static double median(std::vector<double> values) {
-    std::sort(values.begin(), values.end());
-    return values[values.size() / 2];
-  }
   int64_t bytes() const {
     return int64_t(sequences) * context * 2 * KvHeads * HeadDim *
            int64_t(sizeof(E));
@@ -148,6 +150,82 @@ private:
   std::vector<float> query, out;
   std::vector<int32_t> invalid, offsets, lengths, table;
 };
+
+template <class E, int QueryHeads, int KvHeads, int HeadDim>
+class PrefillBench {
+public:
+  explicit PrefillBench(int tokens)
+      : tokens(tokens), offsets{0, tokens}, table(size_t(tokens) / 64),
+        memory(int64_t(table.size()) *
+               cache_page_elements(KvHeads, HeadDim, 64)),
+        query(size_t(tokens) * QueryHeads * HeadDim), out(query.size()),
+        invalid(size_t(tokens) * QueryHeads) {
+    std::mt19937 engine(1);
+    std::normal_distribution<float> normal;
+    std::iota(table.begin(), table.end(), 0);
+    for (int64_t i = 0; i < memory.size(); ++i)
+      memory.data()[i] = from_float<E>(normal(engine));
+    for (float &value : query)
+      value = normal(engine);
+  }
+
+  void run(const char *name) {
+    static const char *const names[] = {"exact", "async", "all fail"};
+    std::vector<double> seconds[3];
+    on_team(options.threads, [&](Team &team) {
+      for (int repeat = -1; repeat < options.repeats; ++repeat)
+        for (int v = 0; v < 3; ++v) {
+          team.barrier();
+          double start = now();
+          call(team, v);
+          team.barrier();
+          if (team.index == 0 && repeat >= 0)
+            seconds[v].push_back(now() - start);
+        }
+    });
+    for (int v = 0; v < 3; ++v) {
+      std::vector<double> to_exact;
+      for (size_t i = 0; i < seconds[v].size(); ++i)
+        to_exact.push_back(seconds[v][i] / seconds[0][i]);
+      std::printf("%-10s prefill %5d %-8s %9.1f us  to exact %.3f\n", name,
+                  tokens, names[v], median(seconds[v]) * 1e6, median(to_exact));
+    }
+    std::fflush(stdout);
+  }
+
+private:
+  void call(Team &team, int variant) {
+    Batch batch{1, offsets.data(), &tokens, table.data(), int(table.size())};
+    Cache<E, KvHeads, HeadDim, 64> cache{memory.data(), int(table.size())};
+    AttentionOptions attention{1.0f / 8};
+    if (variant == 0)
+      return prefill_attention<QueryHeads>(team, batch, 0, query.data(), cache,
+                                           attention, out.data());
+    const std::vector<float> &phi = variant == 1 ? good : bad;
+    async_softmax_prefill_attention<QueryHeads, float>(
+        team, batch, 0, query.data(), cache, attention, phi.data(), out.data(),
+        invalid.data());
+    recompute_prefill_rows<QueryHeads>(team, batch, 0, query.data(), cache,
+                                       attention, invalid.data(), nullptr,
+                                       out.data());
+  }
+
+  const int tokens;
+  std::vector<int32_t> offsets, table;
+  Buffer<E> memory;
+  std::vector<float> query, out;
+  std::vector<int32_t> invalid;
+  const std::vector<float> good = std::vector<float>(QueryHeads, 0.0f),
+                           bad = std::vector<float>(QueryHeads, 500.0f);
+};
+
+template <class E, int QueryHeads, int KvHeads, int HeadDim>
+void measure_prefill(const char *name) {
+  if (!std::strstr(name, options.filter))
+    return;
+  for (int tokens : {512, 2048})
+    PrefillBench<E, QueryHeads, KvHeads, HeadDim>(tokens).run(name);
+}
 
 template <class E, int QueryHeads, int KvHeads, int HeadDim>
 void measure(const char *name, int sequences) {
@@ -188,5 +266,7 @@ int main(int argc, char **argv) {
   measure<bf16, 9, 3, 64>("smollm2", 8);
   measure<bf16, 32, 8, 128>("llama3-8b", 1);
   measure<bf16, 32, 32, 128>("llama2-7b", 1);
+  measure_prefill<bf16, 9, 3, 64>("smollm2 many");
+  measure_prefill<bf16, 32, 8, 128>("llama3-8b many");
   return 0;
 }

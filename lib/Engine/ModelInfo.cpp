@@ -188,5 +188,8 @@ llvm::Expected<ModelInfo> mlir::fdpp::describeModel(ModuleOp module) {
     info.arenaBytes =
         std::max(info.arenaBytes, integerOf(entry, kArenaAttr, 0));
   module.walk([&](AsyncSoftmaxDecodeAttentionOp) { info.readsPhi = true; });
+  module.walk([&](AsyncSoftmaxPrefillAttentionOp) {
+    info.readsPhi = info.prefillReadsPhi = true;
+  });
   return info;
 }

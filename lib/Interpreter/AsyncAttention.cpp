@@ -65,8 +65,8 @@ struct AsyncWeights {
 };
 } // namespace
 
+template <typename OpTy>
 static LogicalResult runAsync(Frame &frame, const Instr &instr) {
-  using OpTy = AsyncSoftmaxDecodeAttentionOp;
   if (failed(checkNoOverlap(frame, instr, 2)))
     return failure();
   PagedAttention<OpTy> attention(frame, instr);
@@ -114,6 +114,9 @@ static LogicalResult runRecompute(Frame &frame, const Instr &instr) {
 }
 
 void mlir::fdpp::addAsyncAttentionHandlers(HandlerMap &map) {
-  map["fdpp.async_softmax_decode_attention"] = {runAsync};
+  map["fdpp.async_softmax_decode_attention"] = {
+      runAsync<AsyncSoftmaxDecodeAttentionOp>};
+  map["fdpp.async_softmax_prefill_attention"] = {
+      runAsync<AsyncSoftmaxPrefillAttentionOp>};
   map["fdpp.recompute_rows"] = {runRecompute};
 }

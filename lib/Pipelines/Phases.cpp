@@ -232,7 +232,7 @@ struct PipelineOptions : public PassPipelineOptions<PipelineOptions> {
       *this, "kernels", llvm::cl::desc("The target's kernels, for the table")};
   Option<std::string> asyncSoftmax{
       *this, "async-softmax",
-      llvm::cl::desc("Asynchronous softmax in decode attention: auto, on, off"),
+      llvm::cl::desc("Asynchronous softmax in attention: auto, on, all, off"),
       llvm::cl::init(defaults.asyncSoftmax)};
 
   PhaseOptions get() const {

@@ -39,7 +39,8 @@ bool isOnnx(Operation *op) {
 
 bool isFusedOnly(Operation *op) {
   return isa<FusedLinearOp, PrefillAttentionOp, DecodeAttentionOp,
-             AsyncSoftmaxDecodeAttentionOp, RecomputeRowsOp>(op);
+             AsyncSoftmaxDecodeAttentionOp, AsyncSoftmaxPrefillAttentionOp,
+             RecomputeRowsOp>(op);
 }
 
 bool isOfLibrary(Operation *op) {
@@ -90,7 +91,8 @@ bool lacksDestinations(Operation *op) {
       .Case<TokenSlotsOp, RopeTableOp, EmbedOp, RMSNormOp, LayerNormOp, RopeOp,
             GluOp, AddOp, ActivationOp, ScaleOp, SoftcapOp, SelectRowsOp,
             PrefillAttentionOp, DecodeAttentionOp,
-            AsyncSoftmaxDecodeAttentionOp, RecomputeRowsOp>(
+            AsyncSoftmaxDecodeAttentionOp, AsyncSoftmaxPrefillAttentionOp,
+            RecomputeRowsOp>(
           [](auto compute) { return compute.getOuts().empty(); })
       .Default([](Operation *) { return false; });
 }

@@ -26,7 +26,7 @@ public:
   uint64_t *counters() { return recomputed.data(); }
   const std::vector<uint64_t> &counts() const { return recomputed; }
 
-  /// Behind a step in which `tokens` went through decode attention.
+  /// Behind a step in which `tokens` went through an attention that has one.
   void record(uint64_t tokens);
 
   /// Softmax rows computed relative to a phi, of all layers and heads.

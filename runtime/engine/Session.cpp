@@ -35,12 +35,12 @@ bool countsLogits(const fdpp_model_table &table) {
   return known && table.counts_logits;
 }
 
-/// False for engines whose attention is exact, also those that are older than
-/// the asynchronous softmax.
-bool readsPhi(const fdpp_model_table &table) {
-  return table.struct_size >= offsetof(fdpp_model_table, reads_phi) +
-                                  sizeof(fdpp_model_table::reads_phi) &&
-         table.reads_phi;
+/// 0 for engines whose attention is exact, also those that are older than the
+/// asynchronous softmax.
+int32_t readsPhi(const fdpp_model_table &table) {
+  bool known = table.struct_size >= offsetof(fdpp_model_table, reads_phi) +
+                                        sizeof(fdpp_model_table::reads_phi);
+  return known ? table.reads_phi : 0;
 }
 
 void checkOption(const char *name, int64_t value, int64_t most) {
@@ -113,7 +113,7 @@ Session::Session(const ModelView &view, const SessionOptions &wish)
       builder(limits(), settings.sequences,
               pagesForContext(settings.context, limits())),
       sampling(limits().vocab_size),
-      phi(limits(), model.phi, readsPhi(*model.table)) {
+      phi(limits(), model.phi, readsPhi(*model.table) != 0) {
   sequences.reserve(settings.sequences);
   request.struct_size = sizeof(request);
   request.num_pages = settings.pages;
@@ -330,16 +330,16 @@ void Session::storeLogits(const StepItem *items, int32_t kept) {
   }
 }
 
-/// Tokens of the step that went through decode attention.
-uint64_t Session::decodedTokens() const {
-  if (request.entry == FDPP_DECODE)
+/// Tokens of the step whose attention has an asynchronous softmax.
+uint64_t Session::fixedTokens() const {
+  if (request.entry == FDPP_DECODE || readsPhi(*model.table) == 2)
     return request.num_tokens;
   return request.entry == FDPP_MIXED ? request.seq_offsets[request.decode_seqs]
                                      : 0;
 }
 
 void Session::record(double ms) {
-  phi.record(decodedTokens());
+  phi.record(fixedTokens());
   PhaseStats &phase =
       request.entry == FDPP_DECODE ? counters.decode : counters.prefill;
   ++phase.steps;

@@ -122,7 +122,7 @@ private:
   void runParts(const StepItem *items);
   void storeLogits(const StepItem *items, int32_t kept);
   void record(double ms);
-  uint64_t decodedTokens() const;
+  uint64_t fixedTokens() const;
   bool owns(const Sequence *sequence) const;
   float *logitsRow(int64_t row) const;
 

@@ -178,6 +178,26 @@ def test_inspect_says_where_phi_is_from(engines, other, tmp_path):
     assert inspected(changed).endswith(f"; {heads} of {heads} heads always exact")
 
 
+@pytest.mark.parametrize("phi", [0.5, 1000, None])
+def test_prefill_too(engines, tmp_path, phi):
+    _, ids, exact, model = engines
+    compile_engine(tmp_path, model, "all")
+    engine = with_phi(tmp_path / "all", tmp_path, fill(phi))
+    heads = json.loads((engine / "phi.json").read_text())
+    heads = heads["layers"] * heads["query_heads"]
+    for prefill in (1, 77, TOKENS):
+        stats = run(BIN / "fdpp-run", engine, "--tokens", ids, "-n", 0, "--prefill", prefill,
+                    "--logits", tmp_path / "logits.npy", "--stats")
+        close(np.load(tmp_path / "logits.npy"), exact)
+        if phi == 0.5:
+            assert counted(stats) == [0, heads * TOKENS, 0]
+        elif phi is None:
+            assert counted(stats) == [0, 0, 0]
+        else: # all that were computed before a step ended the window
+            rows = TOKENS if prefill == TOKENS else WINDOW
+            assert counted(stats) == [heads * rows, heads * rows, heads]
+
+
 @pytest.fixture
 def other(engines, tmp_path):
     """A phi.json of the model that is not beside it, one head exact."""

@@ -365,6 +365,79 @@ TEST(AsyncAttention, NaNReachesItsRowsOnly) {
 }
 
 //===----------------------------------------------------------------------===//
+// Many tokens a sequence.
+//===----------------------------------------------------------------------===//
+
+Batched prompts() { return Batched({{70, 300}, {1, 40}, {150, 150}}, 1.0f, 4); }
+
+template <class P> void prompts_agree(double bound) {
+  Batched step = prompts();
+  std::vector<uint64_t> counts;
+  for (AttentionOptions options :
+       {plain, AttentionOptions{0.25f, 20}, AttentionOptions{0.25f, 0, 3.0f}}) {
+    for (int threads : {1, 3})
+      step.expect(step.async_prefill<P>(threads, options,
+                                        std::vector<float>(4, 0.5f), &counts),
+                  options, bound);
+    EXPECT_EQ(counts, std::vector<uint64_t>(4, 0));
+  }
+}
+
+TEST(AsyncPrefill, AgreesWithTheReference) {
+  prompts_agree<float>(2e-5);
+  prompts_agree<bf16>(3e-2);
+}
+
+TEST(AsyncPrefill, HeadsWithoutPhiAreExactAndNotCounted) {
+  Batched step = prompts();
+  std::vector<float> exact = step.prefill(2, plain);
+  std::vector<uint64_t> counts;
+  EXPECT_EQ(exact, step.async_prefill<float>(2, plain, {}, &counts));
+  EXPECT_EQ(exact, step.async_prefill<f16>(2, plain, std::vector(4, quiet_nan),
+                                           &counts));
+  EXPECT_EQ(counts, std::vector<uint64_t>(4, 0));
+}
+
+TEST(AsyncPrefill, FailedRowsHaveTheBitsOfTheExactSoftmax) {
+  Batched step = prompts();
+  std::vector<float> exact = step.prefill(2, plain);
+  std::vector<uint64_t> counts;
+  for (float wrong : {100.0f, -100.0f}) {
+    EXPECT_EQ(exact, step.async_prefill<float>(3, plain, std::vector(4, wrong),
+                                               &counts));
+    EXPECT_EQ(counts, std::vector<uint64_t>(4, 221));
+    std::vector<float> out =
+        step.async_prefill<float>(2, plain, {0.0f, wrong, 0.0f, 0.0f}, &counts);
+    EXPECT_EQ(counts, (std::vector<uint64_t>{0, 221, 0, 0}));
+    step.expect(out, plain, 2e-5);
+    for (size_t i = 0; i < out.size(); ++i)
+      if (i / 16 % 4 == 1)
+        ASSERT_EQ(out[i], exact[i]);
+  }
+}
+
+TEST(AsyncPrefill, OneRowOfLargeLogitsIsRecomputedAlone) {
+  Batched step = prompts();
+  size_t row = size_t(100) * 4 + 3; // token 100, head 3
+  for (int d = 0; d < 16; ++d)
+    step.query[row * 16 + d] *= 1000.0f;
+  std::vector<float> exact = step.prefill(2, plain);
+  std::vector<uint64_t> counts;
+  std::vector<float> out =
+      step.async_prefill<float>(2, plain, std::vector<float>(4, 0.0f), &counts);
+  EXPECT_EQ(counts, (std::vector<uint64_t>{0, 0, 0, 1}));
+  for (size_t d = 0; d < 16; ++d)
+    EXPECT_EQ(out[row * 16 + d], exact[row * 16 + d]);
+  // Without the test of its rows it would be wrong.
+  struct Untested : AsyncSoftmax<float> {
+    static bool valid(float, bool) { return true; }
+  };
+  out = step.async_prefill<float, Untested>(2, plain,
+                                            std::vector<float>(4, 0.0f));
+  EXPECT_NE(out[row * 16], exact[row * 16]);
+}
+
+//===----------------------------------------------------------------------===//
 // Anything goes.
 //===----------------------------------------------------------------------===//
 

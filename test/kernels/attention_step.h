@@ -204,6 +204,28 @@ struct Step {
       counts->assign(counters.end() - QueryHeads, counters.end());
     return out;
   }
+
+  /// The pair for many tokens a sequence, likewise.
+  template <class P, class Softmax = AsyncSoftmax<P>>
+  std::vector<float> async_prefill(int threads, const AttentionOptions &options,
+                                   const std::vector<float> &phi,
+                                   std::vector<uint64_t> *counts = nullptr) {
+    std::vector<float> out(query.size(), quiet_nan), all(layer * QueryHeads);
+    all.insert(all.end(), phi.begin(), phi.end());
+    std::vector<uint64_t> counters((layer + 1) * QueryHeads);
+    std::vector<int32_t> invalid(size_t(tokens) * QueryHeads, -1);
+    on_team(threads, [&](Team &team) {
+      async_softmax_prefill_attention<QueryHeads, P, Softmax>(
+          team, batch(), layer, query.data(), cache(), options,
+          phi.empty() ? nullptr : all.data(), out.data(), invalid.data());
+      recompute_prefill_rows<QueryHeads>(team, batch(), layer, query.data(),
+                                         cache(), options, invalid.data(),
+                                         counters.data(), out.data());
+    });
+    if (counts)
+      counts->assign(counters.end() - QueryHeads, counters.end());
+    return out;
+  }
 };
 
 } // namespace fdpp::test

@@ -50,7 +50,8 @@ protected:
     ::fdpp::PhaseOptions phaseOptions;
     phaseOptions.dtype = dtype.str();
     // The script's phi are good, wrong and NaN.
-    phaseOptions.asyncSoftmax = seed % 2 ? "on" : "auto";
+    const char *const softmax[] = {"auto", "on", "all"};
+    phaseOptions.asyncSoftmax = softmax[seed % 3];
     for (auto phase : {::fdpp::Phase::Rolled, ::fdpp::Phase::Fused,
                        ::fdpp::Phase::Planned, ::fdpp::Phase::Emittable})
       ::fdpp::addPassesTo(phase, phaseOptions, manager);

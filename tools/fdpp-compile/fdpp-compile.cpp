@@ -127,9 +127,10 @@ void addOptions(CLI::App &app, CompileOptions &options, Words &words) {
                  "table of fdpp-tune: a file, a shipped one's name or none "
                  "(default: the shipped one of this CPU, for --arch=native)");
   app.add_option("--async-softmax", options.phases.asyncSoftmax,
-                 "subtract a number fixed ahead (phi.json) in decode "
-                 "attention: auto (where it pays), on or off")
-      ->check(CLI::IsMember({"auto", "on", "off"}))
+                 "subtract a number fixed ahead (phi.json) in attention: auto "
+                 "(in decode, where it pays), on (in decode), all (also in "
+                 "prefill) or off")
+      ->check(CLI::IsMember({"auto", "on", "all", "off"}))
       ->capture_default_str();
   app.add_option("--phi", options.phi,
                  "phi.json of fdpp-calibrate (default: the one beside the "

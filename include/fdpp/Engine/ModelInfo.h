@@ -39,7 +39,8 @@ struct ModelInfo {
   int64_t stepWeightBytes = 0, stepTokenBytes = 0;
   /// Element type that most of the weights' bytes have.
   Type weightType;
-  bool readsPhi = false; // an entry has an asynchronous softmax
+  bool readsPhi = false;        // an entry has an asynchronous softmax
+  bool prefillReadsPhi = false; // in the attention of many tokens
 };
 
 /// The positions that the model was trained for, as the metadata of the graph

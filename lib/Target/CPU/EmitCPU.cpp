@@ -222,6 +222,8 @@ private:
       taps.printNames(os);
     if (info.readsPhi)
       os << "  static constexpr bool reads_phi = true;\n";
+    if (info.prefillReadsPhi)
+      os << "  static constexpr bool prefill_reads_phi = true;\n";
     if (library)
       os << "  static constexpr bool calls_sgemm = true;\n";
   }

@@ -63,7 +63,7 @@ static StringRef headingOf(Operation *op) {
     for (Operation &inner : dispatch.getVariants()[0].front())
       if (isa<EpilogueInterface>(inner))
         return headingOf(&inner);
-  if (isa<PrefillAttentionOp>(op) &&
+  if (isa<PrefillAttentionOp, AsyncSoftmaxPrefillAttentionOp>(op) &&
       !isa<DecodeAttentionOp, RecomputeRowsOp>(op->getPrevNode()))
     return "Attention.";
   if (isa<DecodeAttentionOp, AsyncSoftmaxDecodeAttentionOp>(op))

@@ -203,22 +203,26 @@ static Call attentionCall(OpTy op, StringRef kernel, bool scratch) {
   return call;
 }
 
-static Call asyncCall(AsyncSoftmaxDecodeAttentionOp op) {
-  Call call = attentionHead(op, "async_softmax_decode_attention",
-                            (", " + elementType(op.getPType())).str());
-  llvm::append_range(call.arguments,
-                     ArrayRef<std::string>{text(op.getPhi()), "step.scratch",
-                                           text(op.getOuts()[0]),
-                                           text(op.getOuts()[1])});
+template <typename OpTy>
+static Call asyncCall(OpTy op, StringRef kernel, bool scratch) {
+  Call call =
+      attentionHead(op, kernel, (", " + elementType(op.getPType())).str());
+  call.arguments.push_back(text(op.getPhi()));
+  if (scratch)
+    call.arguments.push_back("step.scratch");
+  call.arguments.push_back(text(op.getOuts()[0]));
+  call.arguments.push_back(text(op.getOuts()[1]));
   return call;
 }
 
 static Call recomputeCall(RecomputeRowsOp op) {
-  Call call = attentionHead(op, "recompute_rows");
-  llvm::append_range(
-      call.arguments,
-      ArrayRef<std::string>{text(op.getInvalid()), "step.recomputed_rows",
-                            "step.scratch", text(op.getOuts()[0])});
+  Call call = attentionHead(op, op.getPrefill() ? "recompute_prefill_rows"
+                                                : "recompute_rows");
+  call.arguments.push_back(text(op.getInvalid()));
+  call.arguments.push_back("step.recomputed_rows");
+  if (!op.getPrefill())
+    call.arguments.push_back("step.scratch");
+  call.arguments.push_back(text(op.getOuts()[0]));
   return call;
 }
 
@@ -267,7 +271,11 @@ auto ::fdpp::kernelCall(Operation *op) -> std::optional<Call> {
         return attentionCall(o, "decode_attention", /*scratch=*/true);
       })
       .Case([](AsyncSoftmaxDecodeAttentionOp o) -> Result {
-        return asyncCall(o);
+        return asyncCall(o, "async_softmax_decode_attention", /*scratch=*/true);
+      })
+      .Case([](AsyncSoftmaxPrefillAttentionOp o) -> Result {
+        return asyncCall(o, "async_softmax_prefill_attention",
+                         /*scratch=*/false);
       })
       .Case([](RecomputeRowsOp o) -> Result { return recomputeCall(o); })
       .Default([](Operation *) -> Result { return std::nullopt; });

@@ -43,7 +43,8 @@ static Value weightOf(EpilogueInterface linear) {
 static Value layerOfAttention(Operation *op) {
   return TypeSwitch<Operation *, Value>(op)
       .Case<PrefillAttentionOp, DecodeAttentionOp,
-            AsyncSoftmaxDecodeAttentionOp, RecomputeRowsOp, KVAppendOp>(
+            AsyncSoftmaxDecodeAttentionOp, AsyncSoftmaxPrefillAttentionOp,
+            RecomputeRowsOp, KVAppendOp>(
           [](auto typed) -> Value { return typed.getLayer(); })
       .Default([](Operation *) { return Value(); });
 }
@@ -70,6 +71,8 @@ static Value storedBy(Operation *op) {
     Operation *next = op->getNextNode();
     bool isPart = isa_and_nonnull<PrefillAttentionOp>(next) &&
                   next->getOperands().back() == out;
+    if (auto async = dyn_cast_or_null<AsyncSoftmaxPrefillAttentionOp>(next))
+      isPart = async.getOuts()[0] == out;
     return isPart ? Value() : out;
   }
   return TypeSwitch<Operation *, Value>(op)

@@ -209,7 +209,8 @@ struct fdpp_model_table {
   /* The names of the values that a step shows to its `tap`, null behind the
    * last. Null unless built with --taps: such a model ignores `tap`. */
   const char *const *tap_names;
-  /* Not 0: decode attention has an asynchronous softmax, relative to phi. */
+  /* Not 0: attention has an asynchronous softmax, relative to phi. 1: of the
+   * decode sequences' tokens; 2: of all tokens. */
   int32_t reads_phi;
   /* Not 0: attention counts its logits in attention_statistics. */
   int32_t counts_logits;

@@ -340,28 +340,17 @@ FDPP_INLINE Range visible_slots(const Batch &batch, int s, int t,
   return {begin, end};
 }
 
-/// Adds rows [first, last) of sequence s and KV head `head`, counted token by
-/// token and within a token by query head. Returns the slots that any of them
-/// sees, from a page's first.
-template <int QueryHeads, class Block, class Q>
-FDPP_INLINE Range add_rows(Block &block, const Batch &batch, int s, int head,
-                           Range range, const Q *query,
-                           const AttentionOptions &options, int kv_heads) {
-  const int group = QueryHeads / kv_heads;
-  block.rows = 0;
-  Range all{0, 0};
-  for (int i = range.begin; i < range.end; ++i) {
-    int t = batch.seq_offsets[s] + i / group;
-    Range slots = visible_slots(batch, s, t, options);
-    const Q *from =
-        query +
-        (int64_t(t) * QueryHeads + head * group + i % group) * Block::head_dim;
-    block.add_row(from, slots.begin, slots.end);
-    if (i == range.begin)
-      all.begin = slots.begin / Block::page_tokens * Block::page_tokens;
-    all.end = slots.end;
-  }
-  return all;
+/// Adds the rows that `invalid` names to counts[layer][QueryHeads], unless that
+/// is null.
+template <int QueryHeads>
+FDPP_INLINE void count_rows(Team &team, const Batch &batch, int layer,
+                            const int32_t *invalid, uint64_t *counts) {
+  if (!counts || team.index != 0)
+    return;
+  int64_t begin = int64_t(batch.seq_offsets[0]) * QueryHeads;
+  int64_t end = int64_t(batch.seq_offsets[batch.sequences]) * QueryHeads;
+  for (int64_t i = begin; i < end; ++i)
+    counts[int64_t(layer) * QueryHeads + i % QueryHeads] += invalid[i] != 0;
 }
 
 } // namespace fdpp::cpu

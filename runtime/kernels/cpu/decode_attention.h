@@ -292,11 +292,7 @@ void recompute_rows(Team &team, const Batch &batch, int layer, const Q *query,
                     Y *out) {
   if (!team.raised())
     return;
-  int64_t begin = int64_t(batch.seq_offsets[0]) * QueryHeads;
-  int64_t end = int64_t(batch.seq_offsets[batch.sequences]) * QueryHeads;
-  if (counts && team.index == 0)
-    for (int64_t i = begin; i < end; ++i)
-      counts[int64_t(layer) * QueryHeads + i % QueryHeads] += invalid[i] != 0;
+  count_rows<QueryHeads>(team, batch, layer, invalid, counts);
   DecodeAttention<QueryHeads, CacheType, Q, Y, ExactSoftmax>{
       batch,   layer, query,   cache,   options,
       scratch, out,   nullptr, nullptr, invalid}

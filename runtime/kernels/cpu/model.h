@@ -72,6 +72,8 @@ concept HasTaps = requires { M::tap_names; };
 /// Models with an asynchronous softmax.
 template <class M>
 concept ReadsPhi = requires { M::reads_phi; };
+template <class M>
+concept PrefillReadsPhi = requires { M::prefill_reads_phi; };
 
 /// Models some of whose linears are a library's.
 template <class M>
@@ -221,7 +223,7 @@ public:
       .step = step,
       .destroy = destroy,
       .tap_names = tap_names(),
-      .reads_phi = ReadsPhi<M>,
+      .reads_phi = PrefillReadsPhi<M> ? 2 : ReadsPhi<M>,
       .counts_logits = true,
       .calls_sgemm = CallsSgemm<M>};
 };

@@ -1,5 +1,25 @@
 // RUN: fdpp-opt %S/../../Dialect/FDPP/raised.mlir --fdpp-to-rolled --fdpp-to-fused="dtype=bf16 async-softmax=on" --fdpp-to-planned --fdpp-to-emittable \
 // RUN:   | fdpp-translate --fdpp-to-cpu | FileCheck %s
+// RUN: fdpp-opt %S/../../Dialect/FDPP/raised.mlir --fdpp-to-rolled --fdpp-to-fused="dtype=bf16 async-softmax=all" --fdpp-to-planned --fdpp-to-emittable \
+// RUN:   | fdpp-translate --fdpp-to-cpu | FileCheck %s --check-prefix=ALL
+
+// ALL-LABEL: void prefill(
+// ALL: // Attention.
+// ALL-NEXT: async_softmax_prefill_attention<4, float>(
+// ALL-NEXT: team, step.batch, layer, query, step.cache, {.scale = 0.5f}, step.phi,
+// ALL-NEXT: attended, invalid);
+// ALL-NEXT: recompute_prefill_rows<4>(
+// ALL-NEXT: team, step.batch, layer, query, step.cache, {.scale = 0.5f}, invalid,
+// ALL-NEXT: step.recomputed_rows, attended);
+// ALL-NEXT: // Output of attention, onto the residual stream.
+// ALL-LABEL: void mixed(
+// ALL: recompute_rows<4>(
+// ALL-NOT: // Attention.
+// ALL: async_softmax_prefill_attention<4, float>(
+// ALL: step.batch.range(step.decode_seqs, step.num_seqs)
+// ALL: recompute_prefill_rows<4>(
+// ALL: step.batch.range(step.decode_seqs, step.num_seqs)
+// ALL: static constexpr bool prefill_reads_phi = true;
 
 // CHECK-LABEL: void prefill(
 // CHECK-NOT: async

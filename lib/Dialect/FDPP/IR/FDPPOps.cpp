@@ -110,6 +110,7 @@ FDPP_COMPUTE_OP(AttentionOp, getQ())
 FDPP_COMPUTE_OP(PrefillAttentionOp, getQ())
 FDPP_COMPUTE_OP(DecodeAttentionOp, getQ())
 FDPP_COMPUTE_OP(AsyncSoftmaxDecodeAttentionOp, getQ())
+FDPP_COMPUTE_OP(AsyncSoftmaxPrefillAttentionOp, getQ())
 FDPP_COMPUTE_OP(RecomputeRowsOp, getQ())
 FDPP_COMPUTE_OP(FusedLinearOp, getInput())
 FDPP_COMPUTE_OP(PrologueOp, getInput())
@@ -416,22 +417,29 @@ LogicalResult AttentionOp::verify() { return verifyAttention(*this); }
 LogicalResult PrefillAttentionOp::verify() { return verifyAttention(*this); }
 LogicalResult DecodeAttentionOp::verify() { return verifyAttention(*this); }
 
-LogicalResult AsyncSoftmaxDecodeAttentionOp::verify() {
-  if (failed(verifyAttention(*this, 2)) ||
-      failed(verifyInvalid(*this, cast<ShapedType>(getOutputTypes(*this)[1]))))
+template <typename OpTy> static LogicalResult verifyAsync(OpTy op) {
+  if (failed(verifyAttention(op, 2)) ||
+      failed(verifyInvalid(op, cast<ShapedType>(getOutputTypes(op)[1]))))
     return failure();
-  Type weights = getPType();
+  Type weights = op.getPType();
   if (!weights.isF32() && !weights.isBF16() && !weights.isF16())
-    return emitOpError() << "rounds its weights to " << weights
-                         << ", expected f32, bf16 or f16";
-  ShapedType phi = shaped(getPhi()), cache = shaped(getCache());
+    return op.emitOpError() << "rounds its weights to " << weights
+                            << ", expected f32, bf16 or f16";
+  ShapedType phi = shaped(op.getPhi()), cache = shaped(op.getCache());
   if (!phi.getElementType().isF32() || phi.getRank() != 2 ||
       phi.getDimSize(0) != cache.getDimSize(0) ||
-      phi.getDimSize(1) != queryHeads(*this))
-    return emitOpError() << "phi is " << phi << ", expected f32 of "
-                         << cache.getDimSize(0) << " layers and "
-                         << queryHeads(*this) << " query heads";
+      phi.getDimSize(1) != queryHeads(op))
+    return op.emitOpError()
+           << "phi is " << phi << ", expected f32 of " << cache.getDimSize(0)
+           << " layers and " << queryHeads(op) << " query heads";
   return success();
+}
+
+LogicalResult AsyncSoftmaxDecodeAttentionOp::verify() {
+  return verifyAsync(*this);
+}
+LogicalResult AsyncSoftmaxPrefillAttentionOp::verify() {
+  return verifyAsync(*this);
 }
 
 LogicalResult RecomputeRowsOp::verify() {

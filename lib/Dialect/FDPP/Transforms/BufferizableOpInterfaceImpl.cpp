@@ -24,6 +24,8 @@ bool readsDestination(Operation *op, OpOperand &operand) {
     return static_cast<bool>(attention.getFirstSeq());
   if (auto attention = dyn_cast<AsyncSoftmaxDecodeAttentionOp>(op))
     return static_cast<bool>(attention.getFirstSeq());
+  if (auto attention = dyn_cast<AsyncSoftmaxPrefillAttentionOp>(op))
+    return static_cast<bool>(attention.getFirstSeq());
   auto linear = dyn_cast<FusedLinearOp>(op);
   if (!linear)
     return false;
@@ -144,7 +146,8 @@ void mlir::fdpp::registerBufferizableOpInterfaceExternalModels(
         TokenSlotsOp, RopeTableOp, EmbedOp, LinearOp, RMSNormOp, LayerNormOp,
         RopeOp, GluOp, AddOp, ActivationOp, ScaleOp, SoftcapOp, SelectRowsOp,
         KVAppendOp, AttentionOp, PrefillAttentionOp, DecodeAttentionOp,
-        AsyncSoftmaxDecodeAttentionOp, RecomputeRowsOp, FusedLinearOp>(context);
+        AsyncSoftmaxDecodeAttentionOp, AsyncSoftmaxPrefillAttentionOp,
+        RecomputeRowsOp, FusedLinearOp>(context);
     WeightAtOp::attachInterface<WeightAtModel>(*context);
   });
 }

@@ -22,7 +22,8 @@ static bool keepsRole(Operation *op) {
 
 static bool isAttention(Operation *op) {
   return isa<AttentionOp, PrefillAttentionOp, DecodeAttentionOp,
-             AsyncSoftmaxDecodeAttentionOp, RecomputeRowsOp>(op);
+             AsyncSoftmaxDecodeAttentionOp, AsyncSoftmaxPrefillAttentionOp,
+             RecomputeRowsOp>(op);
 }
 
 /// What the linear whose value arrives at `use` is for, or "".
@@ -148,9 +149,10 @@ StringRef mlir::fdpp::bufferName(OpResult value) {
       .Case<RMSNormOp, LayerNormOp>([](auto) { return "normed"; })
       .Case<AttentionOp, PrefillAttentionOp, DecodeAttentionOp,
             RecomputeRowsOp>([](auto) { return "attended"; })
-      .Case<AsyncSoftmaxDecodeAttentionOp>([&](auto) {
-        return value.getResultNumber() == 0 ? "attended" : "invalid";
-      })
+      .Case<AsyncSoftmaxDecodeAttentionOp, AsyncSoftmaxPrefillAttentionOp>(
+          [&](auto) {
+            return value.getResultNumber() == 0 ? "attended" : "invalid";
+          })
       .Case<GluOp, ActivationOp>([](auto) { return "gated"; })
       .Case<SelectRowsOp>([](auto) { return "selected"; })
       .Default([](Operation *op) { return op->getName().stripDialect(); });

@@ -129,13 +129,13 @@ StringRef constantName(LayerConstantOp op) {
       .Case<RMSNormOp, LayerNormOp, FusedLinearOp, PrologueOp>(
           [](auto) { return "norm_eps"; })
       .Case<PrefillAttentionOp, DecodeAttentionOp,
-            AsyncSoftmaxDecodeAttentionOp, RecomputeRowsOp>(
-          [&](auto attention) {
-            if (value == attention.getWindowOfLayer())
-              return "attention_window";
-            return value == attention.getScaleOfLayer() ? "attention_scale"
-                                                        : "attention_softcap";
-          })
+            AsyncSoftmaxDecodeAttentionOp, AsyncSoftmaxPrefillAttentionOp,
+            RecomputeRowsOp>([&](auto attention) {
+        if (value == attention.getWindowOfLayer())
+          return "attention_window";
+        return value == attention.getScaleOfLayer() ? "attention_scale"
+                                                    : "attention_softcap";
+      })
       .Case<SoftcapOp>([](auto) { return "softcap"; })
       .Default([&](Operation *) {
         return value.getType().isIndex() ? "rotary_column" : "factor";
@@ -151,7 +151,8 @@ bool isPrintable(Operation *op) {
   if (isa<TokenSlotsOp, RopeTableOp, EmbedOp, SelectRowsOp, RMSNormOp,
           LayerNormOp, RopeOp, GluOp, AddOp, ActivationOp, ScaleOp, SoftcapOp,
           KVAppendOp, PrefillAttentionOp, DecodeAttentionOp,
-          AsyncSoftmaxDecodeAttentionOp, RecomputeRowsOp>(op))
+          AsyncSoftmaxDecodeAttentionOp, AsyncSoftmaxPrefillAttentionOp,
+          RecomputeRowsOp>(op))
     return true;
   // A range of a table's columns, which only rotary kernels read.
   if (isa<memref::SubViewOp>(op))

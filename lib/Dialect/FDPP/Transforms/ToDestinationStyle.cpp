@@ -39,7 +39,8 @@ struct ToDestinationStylePass
             .Case<TokenSlotsOp, RopeTableOp, EmbedOp, LinearOp, RMSNormOp,
                   LayerNormOp, RopeOp, GluOp, AddOp, ActivationOp, ScaleOp,
                   SoftcapOp, SelectRowsOp, AttentionOp, PrefillAttentionOp,
-                  DecodeAttentionOp, AsyncSoftmaxDecodeAttentionOp>(
+                  DecodeAttentionOp, AsyncSoftmaxDecodeAttentionOp,
+                  AsyncSoftmaxPrefillAttentionOp>(
                 [](auto typed) { giveDestinations(typed); });
       });
   }

@@ -156,12 +156,25 @@ def FDPP_AsyncSoftmaxDecodeAttentionOp : FDPP_AttentionLike<
   }];
 }
 
+def FDPP_AsyncSoftmaxPrefillAttentionOp : FDPP_AttentionLike<
+    "async_softmax_prefill_attention",
+    (ins FDPP_Shaped:$phi, TypeAttr:$p_type), "`,` `phi` $phi"> {
+  let summary = "prefill_attention that subtracts a number fixed ahead";
+  let description = [{
+    The meaning of `fdpp.async_softmax_decode_attention`, for many query tokens a
+    sequence: tiled as `fdpp.prefill_attention` is, without its running maximum.
+    A head whose phi is NaN is computed as `fdpp.prefill_attention` does.
+    `fdpp.recompute_rows` with `prefill` goes with it.
+  }];
+}
+
 def FDPP_RecomputeRowsOp : FDPP_AttentionLike<"recompute_rows",
-    (ins FDPP_Shaped:$invalid), "`,` `invalid` $invalid"> {
+    (ins FDPP_Shaped:$invalid, UnitAttr:$prefill), "`,` `invalid` $invalid"> {
   let summary = "replaces the invalid rows of an asynchronous softmax";
   let description = [{
     Computes the rows that `invalid[token, head]` names as
-    `fdpp.decode_attention` does; all others keep what the destination holds.
+    `fdpp.decode_attention` does, or with `prefill` as `fdpp.prefill_attention`
+    does; all others keep what the destination holds.
     Always in destination style. The engine counts the rows it replaces for their
     layer and head; no value depends on the counts.
 

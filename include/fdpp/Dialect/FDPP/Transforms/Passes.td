@@ -152,10 +152,11 @@ def FDPPSpecialiseEntries : Pass<"fdpp-specialise-entries", "::mlir::ModuleOp"> 
 }
 
 def FDPPUseAsyncSoftmax : Pass<"fdpp-use-async-softmax", "::mlir::ModuleOp"> {
-  let summary = "Subtract a number fixed ahead in decode attention, where it pays";
+  let summary = "Subtract a number fixed ahead in attention, where it pays";
   let description = [{
     Replaces `fdpp.decode_attention` by `fdpp.async_softmax_decode_attention` and,
-    for the rows whose test fails, `fdpp.recompute_rows`; phi becomes an argument
+    for the rows whose test fails, `fdpp.recompute_rows`; likewise
+    `fdpp.prefill_attention`, with `all` only; phi becomes an argument
     of the entry, with the role "phi" and one number for each layer and query
     head. With `async-softmax=auto` a cost model decides: the exact softmax's
     second pass over the logits against the time of reading K and V, which hides
@@ -164,7 +165,7 @@ def FDPPUseAsyncSoftmax : Pass<"fdpp-use-async-softmax", "::mlir::ModuleOp"> {
   }];
   let options = [
     Option<"softmax", "async-softmax", "std::string", "\"auto\"",
-           "Where to use it: auto, on or off">,
+           "Where to use it: auto, on (in decode attention), all (also in prefill attention) or off">,
     Option<"pType", "p-type", "std::string", "\"f32\"",
            "What weights are rounded to: f32, bf16 or f16">,
     Option<"context", "context", "int64_t", "1024",
