@@ -110,9 +110,11 @@ void Compilation::useTable(const TuningTable &table, StringRef file) {
   TuningTarget target{phases.device, phases.kernels, request.arch.features};
   tuningNote = table.whyForeign(target);
   phases.tuning = file.str();
-  if (tuningNote.empty())
-    request.tuning =
-        InputFile{table.getName().str(), /*bytes=*/0, table.getHash().str()};
+  if (!tuningNote.empty())
+    return;
+  request.tuning =
+      InputFile{table.getName().str(), /*bytes=*/0, table.getHash().str()};
+  request.tuningFormat = table.getFormat();
 }
 
 /// Which table decides. A shipped one is taken by itself only where the

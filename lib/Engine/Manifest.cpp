@@ -2,8 +2,6 @@
 
 #include "Manifest.h"
 
-#include "kernels/common/tuning.h"
-
 #include "llvm/Support/JSON.h"
 
 #include <sys/utsname.h>
@@ -29,7 +27,7 @@ static void writeVersions(llvm::json::OStream &json,
   json.attributeObject("versions", [&] {
     json.attribute("product", request.product);
     json.attribute("step_abi", FDPP_STEP_ABI_VERSION);
-    json.attribute("tuning", request.tuning ? ::fdpp::tuning_format : 0);
+    json.attribute("tuning", request.tuningFormat);
     json.attribute("kernels", request.kernels);
   });
   if (request.tuning)

@@ -85,7 +85,8 @@ private:
     auto version = [&](StringRef key) {
       return versions ? versions->getInteger(key).value_or(-1) : -1;
     };
-    int64_t format = root.getInteger("format").value_or(-1);
+    const int64_t format = root.getInteger("format").value_or(-1);
+    table.format = format;
     int64_t kernels = version("kernels");
     if (format > ::fdpp::tuning_format || kernels > ::fdpp::tuning_kernels)
       return createStringError(

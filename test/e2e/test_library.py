@@ -62,6 +62,8 @@ def test_equals_the_interpreter(name, dtype, ranges, tmp_path):
     decoded by a kernel of our own."""
     model, ids = build(name, dtype, tmp_path, ranges)
     assert "library_gemm" in (tmp_path / "engine" / "source" / "model.cpp").read_text()
+    manifest = json.loads((tmp_path / "engine" / "engine.json").read_text())
+    assert manifest["versions"]["tuning"] == 2  # a table that names a library
     expected = interpreted(model, dtype, ids, tmp_path)
     for prefill, threads in ((TOKENS, 2), (1, 1), (19, 3)):
         got = logits(tmp_path / "engine", ids, prefill, tmp_path / "logits.npy",

@@ -24,6 +24,7 @@ struct EngineRequest {
   std::vector<std::string> companions; // see findCompanions
   CpuArch arch;
   std::optional<InputFile> tuning; // the table that was used
+  int64_t tuningFormat = 0;        // its format, 0 without one
   std::optional<InputFile> phi;    // in the place of a companion; a path
   std::string kernels;             // hash of the kernel headers
   unsigned threads = 1;            // that evaluate weights

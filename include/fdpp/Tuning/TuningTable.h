@@ -64,6 +64,8 @@ public:
   llvm::StringRef getName() const { return name; }
   /// BLAKE3 of the file, 64 hex digits.
   llvm::StringRef getHash() const { return hash; }
+  /// Version of the format it is written in.
+  int64_t getFormat() const { return format; }
   int64_t getThreads() const { return threads; }
   llvm::ArrayRef<TunedShape> getShapes() const { return shapes; }
 
@@ -75,7 +77,7 @@ private:
   std::string device;  // CpuIdentity::key()
   std::string kernels; // level
   std::vector<std::string> features;
-  int64_t threads = 0;
+  int64_t format = 0, threads = 0;
   std::vector<TunedShape> shapes;
 };
 
