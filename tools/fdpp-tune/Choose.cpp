@@ -151,7 +151,10 @@ std::vector<Point> planPoints(const Work &work, const std::string &level,
     bool matrixUnit =
         level == "amx" &&
         std::string_view(kDtypes[work.shapes[shape].dtype]) == "bf16";
-    std::string_view name = level == "amx" && !matrixUnit ? "avx512" : level;
+    // Types that the matrix unit does not multiply take AVX-512's path.
+    std::string_view name = level;
+    if (level == "amx" && !matrixUnit)
+      name = "avx512";
     int32_t widest = 0, most = 0;
     for (const KernelLevel &known : kernel_levels)
       if (known.name == name)
