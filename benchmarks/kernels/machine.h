@@ -20,6 +20,7 @@
 
 #ifdef __linux__
 #include <sched.h>
+#include <sys/mman.h>
 #endif
 
 namespace fdpp::bench {
@@ -29,18 +30,28 @@ inline double now() {
   return duration<double>(steady_clock::now().time_since_epoch()).count();
 }
 
-/// Uninitialised, 64-byte aligned memory.
+/// As an engine has them: weights are a mapped file in small pages, its caches
+/// are in huge ones.
+enum class Pages { Small, Huge };
+
+/// Uninitialised memory.
 template <class E> class Buffer {
 public:
-  explicit Buffer(int64_t count)
-      : count(count), memory(static_cast<E *>(::operator new(
-                          size_t(count) * sizeof(E), std::align_val_t(64)))) {}
-  ~Buffer() { ::operator delete(memory, std::align_val_t(64)); }
+  explicit Buffer(int64_t count, Pages pages = Pages::Small)
+      : count(count), memory(static_cast<E *>(
+                          ::operator new(size_t(count) * sizeof(E), align))) {
+#ifdef __linux__
+    if (pages == Pages::Huge)
+      madvise(memory, size_t(count) * sizeof(E), MADV_HUGEPAGE);
+#endif
+  }
+  ~Buffer() { ::operator delete(memory, align); }
   Buffer(const Buffer &) = delete;
   E *data() { return memory; }
   int64_t size() const { return count; }
 
 private:
+  static constexpr std::align_val_t align{2 << 20};
   int64_t count;
   E *memory;
 };

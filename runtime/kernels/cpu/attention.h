@@ -105,20 +105,26 @@ public:
     });
   }
 
-  /// Takes in the slots [begin, end) of one head; begin is a page's first.
+  /// Takes in the slots [begin, end) of one head; begin is a page's first. Each
+  /// page fetches the one that is read next, the last one `behind`.
   template <class CacheType>
   FDPP_NOINLINE void attend(const CacheType &cache, const Batch &batch, int s,
                             int layer, int head, int begin, int end,
-                            const AttentionOptions &options) {
+                            const AttentionOptions &options,
+                            PageView<E> behind = {}) {
+    auto view = [&](int slot) FDPP_INLINE_LAMBDA {
+      return cache.view(layer, batch.page_of(s, slot, page_tokens), head);
+    };
     for (int base = begin; base < end; base += page_tokens) {
-      int page = batch.page_of(s, base, page_tokens);
-      const E *keys = cache.keys(layer, page, head);
-      const E *values = cache.values(layer, page, head);
+      PageView<E> page = view(base), next = behind.keys ? behind : page;
+      if (end - base > page_tokens)
+        next = view(base + page_tokens);
       int count = end - base < page_tokens ? end - base : page_tokens;
       for (int r = 0; r < rows; r += tile_rows) {
         int tile = rows - r < tile_rows ? rows - r : tile_rows;
-        with_constant<tile_rows>(
-            tile, [&](auto m) FDPP_INLINE_LAMBDA { score<m()>(keys, r); });
+        with_constant<tile_rows>(tile, [&](auto m) FDPP_INLINE_LAMBDA {
+          score<m()>(page.keys, next.keys, r);
+        });
         int visible = 0;
         for (int i = r; i < r + tile; ++i) {
           int seen = weigh(i, base, count, options);
@@ -126,7 +132,7 @@ public:
         }
         if (visible > 0)
           with_constant<tile_rows>(tile, [&](auto m) FDPP_INLINE_LAMBDA {
-            accumulate<m()>(values, r, visible);
+            accumulate<m()>(page.values, next.values, r, visible);
           });
       }
     }
@@ -136,7 +142,7 @@ public:
   /// to[page_tokens]. Returns the tokens of the page that the row sees.
   Range page_logits(const E *keys, int r, int base,
                     const AttentionOptions &options, float *to) {
-    score<1>(keys, r);
+    score<1>(keys, keys, r);
     for (int t = 0; t < page_tokens; t += lanes)
       store(to + t, logits_of(r, t, options));
     return seen_of(r, base, page_tokens);
@@ -182,8 +188,21 @@ private:
     return panels;
   }
 
-  /// scores[r + m][token] = q . k for a whole page.
-  template <int M> FDPP_NOINLINE void score(const E *keys, int r) {
+  /// Fetches `Count` elements of a page that is read later, the step's share of
+  /// it: line after line, which is not how they will be read, since their
+  /// stride is too wide for the processor to run ahead. Into L2, since L1 is
+  /// full.
+  template <int Count>
+  FDPP_INLINE static void fetch(const E *page, int begin, int64_t step) {
+    constexpr int line = 64 / sizeof(E);
+#pragma clang loop unroll(full)
+    for (int i = 0; i < Count; i += line)
+      __builtin_prefetch(page + begin + step * Count + i, 0, 2);
+  }
+
+  /// scores[r + m][token] = q . k for a whole page. `next` is fetched.
+  template <int M>
+  FDPP_NOINLINE void score(const E *keys, const E *next, int r) {
     constexpr int panels = token_panels(M), pack = k_pack<E>;
     for (int t = 0; t < page_tokens; t += panels * lanes) {
       Accumulators<panels, M> acc;
@@ -193,7 +212,9 @@ private:
           WeightView<E>{keys + t * pack, page_tokens * pack, lanes * pack},
           [&](int64_t step, int m)
               FDPP_INLINE_LAMBDA { return queries[r + m][step]; },
-          [](int64_t) FDPP_INLINE_LAMBDA {});
+          [&](int64_t step) FDPP_INLINE_LAMBDA {
+            fetch<panels * lanes * pack>(next, t * dims, step);
+          });
 #pragma clang loop unroll(full)
       for (int p = 0; p < panels; ++p)
 #pragma clang loop unroll(full)
@@ -287,22 +308,24 @@ private:
   }
 
   /// output[r + m] = output * rescale + scores . V over the page's first
-  /// `count` tokens. V beyond them is never read: it may be NaN.
+  /// `count` tokens. V beyond them is never read: it may be NaN. `next` is
+  /// fetched.
   template <int M>
-  FDPP_NOINLINE void accumulate(const E *values, int r, int count) {
+  FDPP_NOINLINE void accumulate(const E *values, const E *next, int r,
+                                int count) {
     constexpr int full = dims / lanes, panels = panels_for(M);
     int d = 0;
     for (; d + panels <= full; d += panels)
-      accumulate_chunks<M, panels>(values, r, d, count, lanes);
+      accumulate_chunks<M, panels>(values, next, r, d, count, lanes);
     for (; d < full; ++d)
-      accumulate_chunks<M, 1>(values, r, d, count, lanes);
+      accumulate_chunks<M, 1>(values, next, r, d, count, lanes);
     if constexpr (dims % lanes != 0)
-      accumulate_chunks<M, 1>(values, r, full, count, dims % lanes);
+      accumulate_chunks<M, 1>(values, next, r, full, count, dims % lanes);
   }
 
   template <int M, int Panels>
-  FDPP_INLINE void accumulate_chunks(const E *values, int r, int chunk,
-                                     int count, int valid) {
+  FDPP_INLINE void accumulate_chunks(const E *values, const E *next, int r,
+                                     int chunk, int count, int valid) {
     Accumulators<Panels, M> acc;
 #pragma clang loop unroll(full)
     for (int m = 0; m < M; ++m)
@@ -316,7 +339,9 @@ private:
           return load(from + t * dims + p * lanes, valid);
         },
         [&](int64_t t, int m) FDPP_INLINE_LAMBDA { return scores[r + m][t]; },
-        [](int64_t) FDPP_INLINE_LAMBDA {});
+        [&](int64_t t) FDPP_INLINE_LAMBDA {
+          fetch<Panels * lanes>(next, chunk * lanes * page_tokens, t);
+        });
 #pragma clang loop unroll(full)
     for (int m = 0; m < M; ++m)
 #pragma clang loop unroll(full)

@@ -10,6 +10,11 @@
 
 namespace fdpp::cpu {
 
+/// One head in one page: keys in key_index order, values [PageTokens][dims].
+template <class E> struct PageView {
+  const E *keys = nullptr, *values = nullptr;
+};
+
 template <class E, int KvHeads, int HeadDim, int PageTokens = 64> struct Cache {
   using element = E;
   static constexpr int kv_heads = KvHeads, head_dim = HeadDim;
@@ -30,6 +35,9 @@ template <class E, int KvHeads, int HeadDim, int PageTokens = 64> struct Cache {
   /// Values of one head in one page: [PageTokens][dims].
   E *values(int layer, int page, int head) const {
     return keys(layer, page, head) + KvHeads * head_elements;
+  }
+  PageView<E> view(int layer, int page, int head) const {
+    return {keys(layer, page, head), values(layer, page, head)};
   }
 };
 

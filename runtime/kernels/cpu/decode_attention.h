@@ -135,9 +135,12 @@ public:
       most = batch.tokens_of(s) > most ? batch.tokens_of(s) : most;
     AttentionPartials partials{static_cast<float *>(scratch), most * QueryHeads,
                                attention_partial_floats(Block::dims)};
-    bool combine = attend(team, partials, most);
+    attend(team, partials, most);
     team.barrier();
-    if (!combine)
+    bool several = false;
+    for (int s = 0; s < batch.sequences; ++s)
+      several |= split(s).pieces > 1;
+    if (!several)
       return;
     Range mine = team.share(batch.sequences * most * QueryHeads);
     for (int i = mine.begin; i < mine.end; ++i)
@@ -177,39 +180,79 @@ private:
       team.raise();
   }
 
-  /// The pieces that this thread draws. True if any sequence has several.
-  bool attend(Team &team, const AttentionPartials &partials, int most) const {
-    Block block;
-    bool several = false;
-    int piece = team.take(), before = 0;
-    for (int s = 0; s < batch.sequences; ++s) {
-      AttentionSplit cut = split(s);
-      several |= cut.pieces > 1;
-      for (; piece < before + cut.pieces * kv_heads; piece = team.take()) {
-        int head = (piece - before) / cut.pieces;
-        int part = (piece - before) % cut.pieces;
-        int begin = cut.begin + part * cut.step;
-        int end = begin + cut.step < cut.end ? begin + cut.step : cut.end;
-        attend_piece(block, s, head, {begin, end}, [&](int row, int r) {
-          int64_t at = place(s, head, row);
-          if (cut.pieces == 1)
-            note(team, s, row, at,
-                 block.template write_row<Softmax>(r, out + at * head_dim));
-          else
-            write_partial(block, r,
-                          partials.at(s, head * most * group + row, part));
-        });
+  /// A part of a sequence's slots for one KV head.
+  struct Piece {
+    int s, head, part, parts;
+    Range slots; // empty: behind the last piece
+  };
+
+  /// Finds pieces by their number, over sequences, KV heads and parts; numbers
+  /// only rise.
+  class Pieces {
+  public:
+    explicit Pieces(const DecodeAttention &of) : of(of) { enter(); }
+
+    Piece find(int number) {
+      while (s < of.batch.sequences && number >= before + count()) {
+        before += count();
+        ++s;
+        enter();
       }
-      before += cut.pieces * kv_heads;
+      if (s == of.batch.sequences)
+        return {};
+      int head = (number - before) / cut.pieces;
+      int part = (number - before) % cut.pieces;
+      int begin = cut.begin + part * cut.step, end = begin + cut.step;
+      return {
+          s, head, part, cut.pieces, {begin, end < cut.end ? end : cut.end}};
     }
-    return several;
+
+  private:
+    const DecodeAttention &of;
+    AttentionSplit cut;
+    int s = 0, before = 0; // pieces of the sequences before s
+
+    int count() const { return cut.pieces * kv_heads; }
+    void enter() {
+      if (s < of.batch.sequences)
+        cut = of.split(s);
+    }
+  };
+
+  /// The pieces that this thread draws, each one piece ahead, so that its first
+  /// page is fetched meanwhile.
+  void attend(Team &team, const AttentionPartials &partials, int most) const {
+    Block block;
+    Pieces pieces(*this);
+    Piece next = pieces.find(team.take());
+    while (!next.slots.empty()) {
+      Piece piece = next;
+      next = pieces.find(team.take());
+      attend_piece(block, piece, next, [&](int row, int r) {
+        int64_t at = place(piece.s, piece.head, row);
+        if (piece.parts == 1)
+          note(team, piece.s, row, at,
+               block.template write_row<Softmax>(r, out + at * head_dim));
+        else
+          write_partial(block, r,
+                        partials.at(piece.s, piece.head * most * group + row,
+                                    piece.part));
+      });
+    }
   }
 
-  /// Rows of sequence s and KV head `head` over a range of slots.
-  /// `write(row, r)` takes each finished row r of the block.
+  /// All rows over one piece. `write(row, r)` takes each finished row r of the
+  /// block.
   template <class Write>
-  FDPP_INLINE void attend_piece(Block &block, int s, int head, Range slots,
-                                Write write) const {
+  FDPP_INLINE void attend_piece(Block &block, const Piece &piece,
+                                const Piece &next, Write write) const {
+    const auto [s, head, part, parts, slots] = piece;
+    PageView<typename CacheType::element> behind;
+    if (!next.slots.empty())
+      behind = cache.view(
+          layer,
+          batch.page_of(next.s, next.slots.begin, CacheType::page_tokens),
+          next.head);
     int rows = batch.tokens_of(s) * group, row = 0;
     int which[Block::max_rows];
     while (row < rows) {
@@ -226,7 +269,7 @@ private:
       if (block.rows == 0)
         return;
       block.attend(cache, batch, s, layer, head, slots.begin, slots.end,
-                   options);
+                   options, behind);
       for (int r = 0; r < block.rows; ++r)
         write(which[r], r);
     }
