@@ -29,6 +29,7 @@ class Variant:
     name: str
     softmax: str = "off"  # --async-softmax
     kind: str | None = None  # of the forced table; None: the table's choice
+    roofline: bool = False  # instead of the table
     ablation: str | None = None
 
 
@@ -41,6 +42,7 @@ VARIANTS = {
         Variant("gemv", kind="gemv", ablation="dataflow"),
         Variant("flat", kind="flat", ablation="dataflow"),
         Variant("library", kind="library", ablation="dataflow"),
+        Variant("roofline", roofline=True, ablation="dataflow"),
     )
 }
 ABLATIONS = ("softmax", "padding", "dataflow")
@@ -106,5 +108,5 @@ def variants_at(cell, ablations, dataflow_contexts):
         names.append("async")
     # The choice of kernels does not depend on the context.
     if "dataflow" in ablations and cell.context in dataflow_contexts:
-        names += ["gemv", "flat", "library"]
+        names += ["gemv", "flat", "library", "roofline"]
     return names

@@ -121,6 +121,7 @@ class Model:
             "always_gemv": quotient(self.times(c, b, "gemv")),
             "always_flat": quotient(self.times(c, b, "flat")),
             "always_library": quotient(self.times(c, b, "library")),
+            "always_roofline": quotient(self.times(c, b, "roofline")),
             "extrapolated": Figure.of(ratios(self.extrapolated(c, b), base)),
         }
 

@@ -9,6 +9,8 @@ import sys
 
 from cells import GEOMETRIES, POSITIONS, VARIANTS, Run
 
+ROOFLINE = "the roofline"
+
 
 class ToolError(Exception):
     """A line for people."""
@@ -43,6 +45,12 @@ def hashes(folder):
     return {file["name"]: file["sha256"] for file in manifest["files"]}
 
 
+def chosen_by(line):
+    """Who decided, by a line of the report on a linear's variants."""
+    source = line.split("; ")[1]
+    return ROOFLINE if source.startswith("roofline") else source.removeprefix("measured, ")
+
+
 class Workshop:
     """Makes the engines of one model and says what they take."""
 
@@ -72,7 +80,7 @@ class Workshop:
         if run in self.made:
             return
         folder, variant = self.engine(run), VARIANTS[run.variant]
-        table = self.options.table
+        table = "none" if variant.roofline else self.options.table
         if variant.kind:
             base = self.engine(Run("base", run.layers))
             table = self.tables.forced(variant.kind, base, self.folder)
@@ -96,6 +104,8 @@ class Workshop:
         if variant.kind and not all(f"always-{variant.kind}.json" in line for line in lines):
             raise ToolError(f"{folder}: the table always-{variant.kind}.json did not decide"
                             " for every linear; see report.md")
+        if variant.roofline and not all(chosen_by(line) == ROOFLINE for line in lines):
+            raise ToolError(f"{folder}: a table decided where none was to; see report.md")
         if (folder / "phi.json").exists() != (variant.softmax == "on"):
             raise ToolError(f"{folder}: --async-softmax={variant.softmax} was not obeyed")
 
@@ -120,11 +130,7 @@ class Workshop:
 
     def source(self, layers):
         """Who chose base's variants: 'table NAME' or 'the roofline'."""
-        named = set()
-        for line in self.decisions(self.engine(Run("base", layers))):
-            source = line.split("; ")[1]
-            roofline = source.startswith("roofline")
-            named.add("the roofline" if roofline else source.removeprefix("measured, "))
+        named = {chosen_by(line) for line in self.decisions(self.engine(Run("base", layers)))}
         return " and ".join(sorted(named))
 
     def plan(self, run):

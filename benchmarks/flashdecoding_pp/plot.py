@@ -69,6 +69,7 @@ def draw(rows, path):
         by_batch(axes[1], model, own, "rows padded to 64",
                  {"padded_own": "own kernels", "padded_library": "library"})
         by_batch(axes[2], model, own, "one kind for all",
-                 {"always_gemv": "gemv", "always_flat": "flat", "always_library": "library"})
+                 {"always_gemv": "gemv", "always_flat": "flat", "always_library": "library",
+                  "always_roofline": "roofline's choice"})
     picture.savefig(path, dpi=100)
     return True

@@ -18,14 +18,16 @@ COLUMNS = {
     "always_gemv": "always gemv",
     "always_flat": "always flat",
     "always_library": "always library",
+    "always_roofline": "roofline",
 }
 LEGEND = """\
 step: one token for each of `batch` sequences, exact softmax, exactly `batch` rows, the
 table's or roofline's kernels. Columns without a unit are times over that step's (above 1:
 slower), median (least to most) of the rounds, engines in turn. attention: the step less one
 with an empty cache; `its async`: the ratio for that alone, - where it drowns in noise.
-padded: if every linear computed 64 rows. needs: memory of the whole model. ~: the whole
-model's step from engines of few layers, head + layers x the time of one.
+padded: if every linear computed 64 rows. roofline: its kernels in place of the table's; the
+same ones where it chose anyway, which shows the noise. needs: memory of the whole model.
+~: the whole model's step from engines of few layers, head + layers x the time of one.
 """
 
 

@@ -112,7 +112,7 @@ def test_a_run_writes_every_file(done):
         assert cell["state"] == "measured" and cell["rows_recomputed"] == 0
         figures = ["step_ms", "async_over_exact_step", "padded_own", "extrapolated"]
         if cell["context"] == 128:
-            figures += ["always_gemv", "always_flat"]
+            figures += ["always_gemv", "always_flat", "always_roofline"]
         for name in figures:
             assert cell[name]["least"] <= cell[name]["median"] <= cell[name]["most"], name
         library = cell["always_library"] or cell["absent"].get("library")
