@@ -191,7 +191,7 @@ TEST_F(TuneTool, WritesATable) {
   Outcome outcome = tune(list + " -o " + table + " --budget 1 -t 1");
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("64x48 bf16: "));
-  EXPECT_THAT(outcome.out, HasSubstr("2 shapes"));
+  EXPECT_THAT(outcome.out, HasSubstr("2 shapes measured, 0 kept"));
   nlohmann::json read = nlohmann::json::parse(slurp(table));
   EXPECT_EQ(read["magic"], "fdpp-tuning");
   EXPECT_EQ(read["device"]["threads"], 1);
@@ -211,6 +211,33 @@ TEST_F(TuneTool, WritesATable) {
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("| 33x17 f32 | "));
   refused(file("more", "8 8 f16") + " --judge " + table, "has no 8x8 f16");
+}
+
+TEST_F(TuneTool, AddsToATable) {
+  std::string first = file("first", "64 48 bf16\n33 17 f32\n");
+  std::string table = folder.path() + "/t.json";
+  ASSERT_EQ(tune(first + " --budget 0.5 -t 1 -o " + table).code, 0);
+  nlohmann::ordered_json before = nlohmann::ordered_json::parse(slurp(table));
+  // One shape of it again, and one more.
+  std::string second = file("second", "33 17 f32\n16 16 f16\n");
+  Outcome outcome =
+      tune(second + " --budget 0.5 -t 1 --add " + table + " -o " + table);
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("2 shapes measured, 1 kept"));
+  nlohmann::ordered_json after = nlohmann::ordered_json::parse(slurp(table));
+  ASSERT_EQ(after["shapes"].size(), 3u);
+  EXPECT_EQ(after["shapes"][0], before["shapes"][0]);
+  EXPECT_NE(after["shapes"][1], before["shapes"][1]);
+  EXPECT_EQ(after["shapes"][2]["dtype"], "f16");
+
+  before["device"]["model"] = 12345;
+  std::string other = file("other.json", before.dump());
+  refused(second + " --add " + other, "measured on another processor");
+  before["versions"]["kernels"] = 12345;
+  refused(second + " --add " + file("older.json", before.dump()),
+          "kernels of another version");
+  refused(second + " --add " + first, "no tuning table");
+  refused(second + " --add " + table + " --judge " + table, "excludes");
 }
 
 TEST_F(TuneTool, ForcesAKind) {

@@ -68,6 +68,16 @@ void writeLines(std::string &text, const char *key,
   text += std::string("      ]") + end + "\n";
 }
 
+std::string shapeText(const json &head, const std::vector<json> &ranges,
+                      const std::vector<json> &points) {
+  std::string text = "    " + head.dump();
+  text.back() = ','; // goes on
+  text += "\n";
+  writeLines(text, "ranges", ranges, ",");
+  writeLines(text, "points", points, "");
+  return text + "    }";
+}
+
 /// A shape without points was not measured.
 std::string shapeOf(const Shape &shape, const Choice &choice,
                     const std::vector<const Point *> &points) {
@@ -77,9 +87,6 @@ std::string shapeOf(const Shape &shape, const Choice &choice,
                {"m1", choice.m1},
                {"m2", choice.m2},
                {"speedup", rounded(choice.speedup, 1000)}};
-  std::string text = "    " + head.dump();
-  text.back() = ','; // goes on
-  text += "\n";
   std::vector<json> ranges, lines;
   for (const Range &range : choice.ranges) {
     json line;
@@ -90,20 +97,44 @@ std::string shapeOf(const Shape &shape, const Choice &choice,
   }
   for (size_t i = 0; i < points.size(); ++i)
     lines.push_back(pointOf(*points[i], choice.chosen[i]));
-  writeLines(text, "ranges", ranges, ",");
-  writeLines(text, "points", lines, "");
-  return text + "    }";
+  return shapeText(head, ranges, lines);
 }
 
 /// Versions that know no library read every table without one.
-std::string headOf(const Machine &machine, const json &measured, bool library) {
+int64_t formatOf(bool library) {
+  return library ? tuning_format : least_tuning_format;
+}
+
+std::string headOf(const Machine &machine, const json &measured,
+                   int64_t format) {
   json versions = {{"product", FDPP_PRODUCT_VERSION},
                    {"kernels", tuning_kernels}};
-  int format = library ? tuning_format : least_tuning_format;
   return "{\n  \"magic\": \"fdpp-tuning\",\n  \"format\": " +
          std::to_string(format) + ",\n  \"versions\": " + versions.dump() +
          ",\n  \"device\": " + deviceOf(machine).dump() +
          ",\n  \"measured\": " + measured.dump() + ",\n  \"shapes\": [\n";
+}
+
+/// A table that this version can read.
+nlohmann::json readTable(const std::string &path) {
+  nlohmann::json text =
+      nlohmann::json::parse(runtime::readTextFile(path, 64u << 20), nullptr,
+                            /*allow_exceptions=*/false);
+  if (!text.is_object())
+    tools::fail(path + ": no tuning table; give a file that fdpp-tune wrote");
+  runtime::JsonObject root(text, path, "");
+  int64_t format = root.integer("format", 0, INT32_MAX);
+  if (root.string("magic") != "fdpp-tuning" || format < least_tuning_format ||
+      format > tuning_format)
+    tools::fail(path + ": no tuning table of this version; give a file that "
+                       "fdpp-tune wrote");
+  return text;
+}
+
+bool describes(const runtime::JsonObject &object, const Shape &shape) {
+  return object.integer("n", 1, INT32_MAX) == shape.n &&
+         object.integer("k", 1, INT32_MAX) == shape.k &&
+         object.string("dtype") == kDtypes[shape.dtype];
 }
 
 std::string joined(const std::vector<std::string> &shapes) {
@@ -117,14 +148,18 @@ std::string joined(const std::vector<std::string> &shapes) {
 
 std::string writeTable(const Work &work, const Machine &machine,
                        const std::vector<Point> &points, int32_t rounds,
-                       double seconds) {
+                       double seconds, const Kept &kept) {
   json measured = {{"rounds", rounds}, {"seconds", rounded(seconds, 10)}};
-  std::vector<std::string> shapes;
+  std::vector<std::string> shapes = kept.shapes;
   for (size_t i = 0; i < work.shapes.size(); ++i) {
     std::vector<const Point *> own = pointsOf(points, int32_t(i));
     shapes.push_back(shapeOf(work.shapes[i], choose(own), own));
   }
-  return headOf(machine, measured, hasLibrary(points)) + joined(shapes);
+  Machine all = machine;
+  if (all.library.empty())
+    all.library = kept.library;
+  int64_t format = std::max(formatOf(hasLibrary(points)), kept.format);
+  return headOf(all, measured, format) + joined(shapes);
 }
 
 std::string writeForced(const Work &work, const Machine &machine,
@@ -135,30 +170,54 @@ std::string writeForced(const Work &work, const Machine &machine,
   for (const Shape &shape : work.shapes)
     shapes.push_back(shapeOf(shape, choice, {}));
   json measured = {{"rounds", 0}, {"seconds", 0}};
-  return headOf(machine, measured, range.variant.isLibrary()) + joined(shapes);
+  return headOf(machine, measured, formatOf(range.variant.isLibrary())) +
+         joined(shapes);
+}
+
+Kept readOthers(const std::string &path, const Work &work,
+                const Machine &machine) {
+  nlohmann::json text = readTable(path);
+  runtime::JsonObject root(text, path, ""), device = root.object("device");
+  if (root.object("versions").integer("kernels", 0, INT32_MAX) !=
+      tuning_kernels)
+    tools::fail(path +
+                ": measured with kernels of another version; measure its "
+                "shapes again, without --add");
+  if (device.string("vendor") != machine.vendor ||
+      device.integer("family", 0, INT32_MAX) != machine.family ||
+      device.integer("model", 0, INT32_MAX) != machine.model ||
+      device.string("kernels") != machine.kernels)
+    tools::fail(path + ": measured on another processor or with kernels of "
+                       "another level; leave out --add");
+  // Again, with its members in their order.
+  json ordered = json::parse(runtime::readTextFile(path, 64u << 20));
+  Kept kept;
+  kept.format = root.integer("format", 0, INT32_MAX);
+  if (device.has("library"))
+    kept.library = device.string("library");
+  std::vector<runtime::JsonObject> objects = root.objects("shapes");
+  for (size_t i = 0; i < objects.size(); ++i) {
+    if (std::any_of(work.shapes.begin(), work.shapes.end(),
+                    [&](const Shape &s) { return describes(objects[i], s); }))
+      continue;
+    json head = ordered["shapes"][i];
+    std::vector<json> ranges = head["ranges"], points = head["points"];
+    head.erase("ranges");
+    head.erase("points");
+    kept.shapes.push_back(shapeText(head, ranges, points));
+  }
+  return kept;
 }
 
 std::vector<std::vector<Range>> readRanges(const std::string &path,
                                            const Work &work) {
   static const char *const kKinds[] = {"gemv", "flat", "large", "library"};
-  nlohmann::json text =
-      nlohmann::json::parse(runtime::readTextFile(path, 64u << 20), nullptr,
-                            /*allow_exceptions=*/false);
-  if (!text.is_object())
-    tools::fail(path + ": no tuning table; give a file that fdpp-tune wrote");
+  nlohmann::json text = readTable(path);
   runtime::JsonObject root(text, path, "");
-  int64_t format = root.integer("format", 0, INT32_MAX);
-  if (root.string("magic") != "fdpp-tuning" || format < least_tuning_format ||
-      format > tuning_format)
-    tools::fail(path + ": no tuning table of this version; give a file that "
-                       "fdpp-tune wrote");
   std::vector<std::vector<Range>> all(work.shapes.size());
   for (const runtime::JsonObject &object : root.objects("shapes"))
     for (size_t i = 0; i < work.shapes.size(); ++i) {
-      const Shape &shape = work.shapes[i];
-      if (object.integer("n", 1, INT32_MAX) != shape.n ||
-          object.integer("k", 1, INT32_MAX) != shape.k ||
-          object.string("dtype") != kDtypes[shape.dtype])
+      if (!describes(object, work.shapes[i]))
         continue;
       for (const runtime::JsonObject &range : object.objects("ranges")) {
         std::string kind = range.string("kind");

@@ -115,10 +115,20 @@ Choice choose(const std::vector<const Point *> &points);
 std::vector<const Point *> pointsOf(const std::vector<Point> &points,
                                     int32_t shape);
 
-/// The table's text.
+/// What an older table has beside the shapes of a work.
+struct Kept {
+  std::vector<std::string> shapes; // as a table has them
+  int64_t format = 0;
+  std::string library;
+};
+/// Fails where the table is not of this machine and these kernels.
+Kept readOthers(const std::string &path, const Work &work,
+                const Machine &machine);
+
+/// The table's text, the shapes of an older one first.
 std::string writeTable(const Work &work, const Machine &machine,
                        const std::vector<Point> &points, int32_t rounds,
-                       double seconds);
+                       double seconds, const Kept &kept = {});
 
 /// A table that was not measured: one variant for every shape and M.
 std::string writeForced(const Work &work, const Machine &machine,

@@ -31,11 +31,12 @@ Examples:
   fdpp-tune model.fdpp                         table in model.tuning.json
   fdpp-tune model.fdpp -o zen3.json --budget 60
   fdpp-tune shapes.txt -o zen3.json            lines such as 576 1536 bf16
+  fdpp-tune other.fdpp --add zen3.json -o zen3.json    its shapes beside those
   fdpp-tune model.fdpp --library               a library's GEMM is a variant too
   fdpp-tune model.fdpp --judge zen3.json       measure again; is its choice good?)";
 
 struct Options {
-  std::string source, output, kernels, judge, always;
+  std::string source, output, kernels, judge, always, add;
   int32_t threads = 0;
   double budget = 0;
   bool library = false;
@@ -64,6 +65,11 @@ std::optional<int> parse(int argc, char **argv, Options &o) {
   app.add_option("--always", o.always,
                  "Measure nothing: a table that has this kind for every M")
       ->type_name("gemv|flat|library");
+  app.add_option("--add", o.add,
+                 "Keep the other shapes of a table of this machine")
+      ->type_name("TABLE")
+      ->excludes("--judge")
+      ->excludes("--always");
   app.add_flag("--library", o.library,
                "Measure a BLAS library's GEMM too (BLIS, or FDPP_BLAS)");
   if (auto code = tools::parseArguments(app, argc, argv))
@@ -194,6 +200,9 @@ int run(int argc, char **argv) {
     progress.update(done, total);
   };
   Machine machine = describeMachine(level, how.threads);
+  Kept kept;
+  if (!options.add.empty())
+    kept = readOthers(options.add, work, machine);
   if (hasLibrary(points)) {
     const runtime::BlasLibrary &library = openLibrary();
     how.sgemm = library.sgemm;
@@ -214,10 +223,11 @@ int run(int argc, char **argv) {
     printVerdicts(work, points, ranges);
     return 0;
   }
-  write(output, writeTable(work, machine, points, rounds, seconds), true);
+  write(output, writeTable(work, machine, points, rounds, seconds, kept), true);
   printChoices(work, points);
-  std::printf("wrote %s: %zu shapes, %d rounds, %.0f s\n", output.c_str(),
-              work.shapes.size(), rounds, seconds);
+  std::printf("wrote %s: %zu shapes measured, %zu kept, %d rounds, %.0f s\n",
+              output.c_str(), work.shapes.size(), kept.shapes.size(), rounds,
+              seconds);
   std::printf("next: fdpp-compile MODEL --tuning=%s\n", output.c_str());
   return 0;
 }
