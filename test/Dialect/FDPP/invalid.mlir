@@ -42,6 +42,16 @@ fdpp.weight @w [#fdpp.seeded<1>] layout <panel = 16, interleave = 1> : tensor<3x
 
 // -----
 
+// expected-error @below {{has panels of 2143289344 rows, interleaved by 1; expected 1 to 1024 and 1 to 64}}
+fdpp.weight @w [#fdpp.seeded<1>] layout <panel = 2143289344, interleave = 1> : tensor<8x16xf32>
+
+// -----
+
+// expected-error @below {{has 8 rows, which are not those of its segments}}
+fdpp.weight @w [#fdpp.seeded<1>] layout <panel = 16, interleave = 1, [<columns = 6, dest = 0>, <columns = 4, dest = 1>]> : tensor<8x16xf32>
+
+// -----
+
 // expected-error @below {{init region takes one index, the layer}}
 fdpp.weight @w init {
   %c = arith.constant dense<0.0> : tensor<3xf32>

@@ -44,12 +44,37 @@ static LogicalResult verifyInit(WeightOp op) {
   return success();
 }
 
+/// Larger than any kernel's, and small enough to be written out row by row.
+static LogicalResult verifyLayout(WeightOp op, PanelsAttr layout) {
+  constexpr int64_t mostRows = 1024, mostInterleaved = 64;
+  if (op.getTensorType().getRank() != 2)
+    return op.emitOpError("with a panel layout must be a matrix");
+  if (layout.getPanel() < 1 || layout.getPanel() > mostRows ||
+      layout.getInterleave() < 1 || layout.getInterleave() > mostInterleaved)
+    return op.emitOpError()
+           << "has panels of " << layout.getPanel() << " rows, interleaved by "
+           << layout.getInterleave() << "; expected 1 to " << mostRows
+           << " and 1 to " << mostInterleaved;
+  if (layout.getSegments().empty())
+    return success();
+  const int64_t rows = op.getTensorType().getDimSize(0);
+  int64_t left = rows;
+  for (SegmentAttr segment : layout.getSegments())
+    left = left < segment.getColumns() ? -1 : left - segment.getColumns();
+  if (left != 0)
+    return op.emitOpError()
+           << "has " << rows << " rows, which are not those of its segments";
+  return success();
+}
+
 LogicalResult WeightOp::verify() {
   RankedTensorType type = getTensorType();
   if (!type.hasStaticShape())
     return emitOpError() << "must have a static shape, not " << type;
   if (getLayers() < 1)
     return emitOpError() << "has " << getLayers() << " layers";
+  if (getLayout() && failed(verifyLayout(*this, *getLayout())))
+    return failure();
   bool hasInit = !getInit().empty();
   if (hasInit == getSources().has_value())
     return emitOpError("needs either sources or an init region");
@@ -62,8 +87,6 @@ LogicalResult WeightOp::verify() {
   for (Attribute source : sources)
     if (failed(verifySource(*this, source)))
       return failure();
-  if (getLayout() && type.getRank() != 2)
-    return emitOpError("with a panel layout must be a matrix");
   return success();
 }
 
