@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// bench_attention [-t THREADS] [-r REPEATS] [-f SUBSTRING]
+// bench_attention [-t THREADS] [-r REPEATS] [-f SUBSTRING] [-m MIB]
 //
 // Attention with an exact and an asynchronous softmax, measured in turn so that
 // a change of the clock meets all alike. In decoding the cache rotates through
-// memory larger than any cache; prefill is of one sequence without a past.
+// memory larger than any cache, or through MIB; prefill is of one sequence
+// without a past.
 //
 //   exact     running maximum, parts combined by their log-sum-exp
 //   async     weights relative to phi, rows tested, the pair of kernels an
@@ -29,6 +30,7 @@ namespace {
 struct Options {
   int threads = int(std::thread::hardware_concurrency());
   int repeats = 31;
+  int64_t mebibytes = 256; // of cache that decoding rotates through
   const char *filter = "";
 } options;
 
@@ -49,9 +51,9 @@ public:
   DecodeBench(int context, int sequences)
       : context(context), sequences(sequences),
         pages((context + 63) / 64 * sequences),
-        copies(int(
-            std::max<int64_t>(1, (int64_t(1) << 28) / (int64_t(pages) * page *
-                                                       int64_t(sizeof(E)))))),
+        copies(int(std::max<int64_t>(
+            1, (options.mebibytes << 20) /
+                   (int64_t(pages) * page * int64_t(sizeof(E)))))),
         memory(int64_t(copies) * pages * page, Pages::Huge),
         scratch(
             decode_attention_scratch_bytes(sequences, QueryHeads, HeadDim, 1)),
@@ -242,6 +244,8 @@ bool parse(int argc, char **argv) {
       options.threads = std::atoi(argv[i + 1]);
     else if (!std::strcmp(argv[i], "-r"))
       options.repeats = std::atoi(argv[i + 1]);
+    else if (!std::strcmp(argv[i], "-m"))
+      options.mebibytes = std::atoi(argv[i + 1]);
     else if (!std::strcmp(argv[i], "-f"))
       options.filter = argv[i + 1];
     else
@@ -255,7 +259,7 @@ bool parse(int argc, char **argv) {
 int main(int argc, char **argv) {
   if (!parse(argc, argv)) {
     std::fprintf(stderr, "usage: bench_attention [-t THREADS] [-r REPEATS] "
-                         "[-f NAME]\n");
+                         "[-f NAME] [-m MIB]\n");
     return 1;
   }
   Buffer<float> buffer(int64_t(1) << 27);

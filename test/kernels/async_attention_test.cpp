@@ -253,6 +253,30 @@ TEST(AsyncAttention, MistakesInTheRuleAreSeen) {
   EXPECT_FALSE((uniform_logits_agree<f16, FixedThreshold<f16>>()));
 }
 
+/// The first key draws most of the weight (an attention sink) or none of it,
+/// beside `others` ordinary ones: a row fails when its weight overflows, or its
+/// product with a value, which is at most a few.
+template <class P> void attend_to_a_sink(int others) {
+  constexpr bool half = std::is_same_v<P, f16>;
+  std::vector<float> logits = random_values<float>(size_t(others) + 1, 3);
+  std::vector<float> values = random_values<float>(logits.size() * dims, 5);
+  for (int sink = -120; sink <= 120; ++sink) {
+    logits[0] = float(sink);
+    Lone step = lone_row(logits, 1.0f, values);
+    int fails = half ? sink > 11 : sink > 88 ? 1 : sink > 85 ? -1 : 0;
+    EXPECT_TRUE((agrees<P, AsyncSoftmax<P>>(step, bound_of(step), 0, fails)))
+        << others << " keys beside a sink of " << sink;
+  }
+}
+
+TEST(AsyncAttention, FirstKeyAttractsMost) {
+  for (int others : {64, 700}) {
+    attend_to_a_sink<float>(others);
+    attend_to_a_sink<bf16>(others);
+    attend_to_a_sink<f16>(others);
+  }
+}
+
 //===----------------------------------------------------------------------===//
 // Batches.
 //===----------------------------------------------------------------------===//

@@ -184,25 +184,19 @@ struct Step {
       most = std::max(most, int(offsets[s + 1] - offsets[s]));
     Scratch scratch(size_t(decode_attention_scratch_bytes(
         int(context.size()), QueryHeads, HeadDim, most)));
-    std::vector<float> out(query.size(), quiet_nan), all(layer * QueryHeads);
-    all.insert(all.end(), phi.begin(), phi.end());
-    std::vector<uint64_t> counters((layer + 1) * QueryHeads);
-    std::vector<int32_t> invalid(size_t(tokens) * QueryHeads, -1);
-    on_team(threads, [&](Team &team) {
-      async_softmax_decode_attention<QueryHeads, P, Softmax>(
-          team, batch(), layer, query.data(), cache(), options,
-          phi.empty() ? nullptr : all.data(), scratch.data(), out.data(),
-          invalid.data());
-      recompute_rows<QueryHeads>(team, batch(), layer, query.data(), cache(),
-                                 options, invalid.data(), counters.data(),
-                                 scratch.data(), out.data());
-    });
+    std::vector<float> result =
+        on_pair(threads, phi, counts,
+                [&](Team &team, const float *bank, int32_t *invalid,
+                    uint64_t *counters, float *out) {
+                  async_softmax_decode_attention<QueryHeads, P, Softmax>(
+                      team, batch(), layer, query.data(), cache(), options,
+                      bank, scratch.data(), out, invalid);
+                  recompute_rows<QueryHeads>(team, batch(), layer, query.data(),
+                                             cache(), options, invalid,
+                                             counters, scratch.data(), out);
+                });
     EXPECT_TRUE(scratch.intact());
-    for (int h = 0; h < layer * QueryHeads; ++h)
-      EXPECT_EQ(counters[h], 0u);
-    if (counts)
-      counts->assign(counters.end() - QueryHeads, counters.end());
-    return out;
+    return result;
   }
 
   /// The pair for many tokens a sequence, likewise.
@@ -210,18 +204,33 @@ struct Step {
   std::vector<float> async_prefill(int threads, const AttentionOptions &options,
                                    const std::vector<float> &phi,
                                    std::vector<uint64_t> *counts = nullptr) {
+    return on_pair(threads, phi, counts,
+                   [&](Team &team, const float *bank, int32_t *invalid,
+                       uint64_t *counters, float *out) {
+                     async_softmax_prefill_attention<QueryHeads, P, Softmax>(
+                         team, batch(), layer, query.data(), cache(), options,
+                         bank, out, invalid);
+                     recompute_prefill_rows<QueryHeads>(
+                         team, batch(), layer, query.data(), cache(), options,
+                         invalid, counters, out);
+                   });
+  }
+
+private:
+  /// run(team, phi, invalid, counters, out) with phi of all layers, or null.
+  template <class Run>
+  std::vector<float> on_pair(int threads, const std::vector<float> &phi,
+                             std::vector<uint64_t> *counts, Run run) {
     std::vector<float> out(query.size(), quiet_nan), all(layer * QueryHeads);
     all.insert(all.end(), phi.begin(), phi.end());
     std::vector<uint64_t> counters((layer + 1) * QueryHeads);
     std::vector<int32_t> invalid(size_t(tokens) * QueryHeads, -1);
     on_team(threads, [&](Team &team) {
-      async_softmax_prefill_attention<QueryHeads, P, Softmax>(
-          team, batch(), layer, query.data(), cache(), options,
-          phi.empty() ? nullptr : all.data(), out.data(), invalid.data());
-      recompute_prefill_rows<QueryHeads>(team, batch(), layer, query.data(),
-                                         cache(), options, invalid.data(),
-                                         counters.data(), out.data());
+      run(team, phi.empty() ? nullptr : all.data(), invalid.data(),
+          counters.data(), out.data());
     });
+    for (int h = 0; h < layer * QueryHeads; ++h)
+      EXPECT_EQ(counters[h], 0u);
     if (counts)
       counts->assign(counters.end() - QueryHeads, counters.end());
     return out;

@@ -365,6 +365,72 @@ FDPP_INLINE Range visible_slots(const Batch &batch, int s, int t,
   return {begin, end};
 }
 
+/// The attention of one layer in a step: what it reads, and which rows it
+/// computes how. Row i of a sequence's KV head is query head i % group of its
+/// token i / group.
+template <int QueryHeads, class CacheType, class Q, class Y>
+struct AttentionCall {
+  using cache_type = CacheType;
+  static constexpr int query_heads = QueryHeads;
+  static constexpr int kv_heads = CacheType::kv_heads;
+  static constexpr int head_dim = CacheType::head_dim;
+  static constexpr int group = QueryHeads / kv_heads;
+
+  const Batch &batch;
+  int layer;
+  const Q *query;
+  const CacheType &cache;
+  const AttentionOptions &options;
+  Y *out;
+  /// Of the layer's query heads; null: all rows are exact.
+  const float *phi = nullptr;
+  /// [T][QueryHeads], out: 1 where a row is not valid, else 0. Null: all are.
+  int32_t *invalid = nullptr;
+  /// [T][QueryHeads]: only rows that are not 0 there. Null: all.
+  const int32_t *only = nullptr;
+
+  int query_head(int head, int row) const { return head * group + row % group; }
+  int64_t place(int s, int head, int row) const {
+    int64_t t = batch.seq_offsets[s] + row / group;
+    return t * QueryHeads + query_head(head, row);
+  }
+  bool wanted(int64_t place) const { return !only || only[place] != 0; }
+  float phi_of(int query_head) const {
+    return phi ? phi[query_head] : __builtin_nanf("");
+  }
+  Range slots_of(int s, int row) const {
+    return visible_slots(batch, s, batch.seq_offsets[s] + row / group, options);
+  }
+
+  /// Fills the block with the wanted rows among `rows`, as many as it holds,
+  /// and which[] with their numbers. Returns the first row behind them.
+  template <class Block>
+  FDPP_INLINE int fill(Block &block, int s, int head, Range rows,
+                       int *which) const {
+    block.rows = 0;
+    int row = rows.begin;
+    for (; row < rows.end && block.rows < Block::max_rows; ++row) {
+      int64_t at = place(s, head, row);
+      if (!wanted(at))
+        continue;
+      which[block.rows] = row;
+      Range seen = slots_of(s, row);
+      block.add_row(query + at * head_dim, seen.begin, seen.end,
+                    phi_of(query_head(head, row)));
+    }
+    return row;
+  }
+
+  /// Whether a row is valid. One that sees no key is zero and valid.
+  void note(Team &team, int s, int row, int64_t place, bool valid) const {
+    if (!invalid)
+      return;
+    invalid[place] = !valid && !slots_of(s, row).empty();
+    if (invalid[place])
+      team.raise();
+  }
+};
+
 /// Adds the rows that `invalid` names to counts[layer][QueryHeads], unless that
 /// is null.
 template <int QueryHeads>

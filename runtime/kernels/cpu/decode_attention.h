@@ -110,74 +110,41 @@ FDPP_NOINLINE bool combine_row(const float *partial, int stride, int pieces,
   return finish_row<Softmax, HeadDim>(false, sum, weighted_sum, out);
 }
 
-/// A decode attention: what it reads, and which rows it computes how. Row i of
-/// a sequence's KV head is query head i % group of its token i / group.
-template <int QueryHeads, class CacheType, class Q, class Y, class Softmax>
-class DecodeAttention {
+/// A decode attention; `scratch` is decode_attention_scratch_bytes(...).
+template <class Softmax, class Call> class DecodeAttention {
 public:
-  const Batch &batch;
-  int layer;
-  const Q *query;
-  const CacheType &cache;
-  const AttentionOptions &options;
+  const Call &call;
   void *scratch;
-  Y *out;
-  /// Of the layer's query heads; null: all rows are exact.
-  const float *phi = nullptr;
-  /// [T][QueryHeads], out: 1 where a row is not valid, else 0. Null: all are.
-  int32_t *invalid = nullptr;
-  /// [T][QueryHeads]: only rows that are not 0 there. Null: all.
-  const int32_t *only = nullptr;
 
   void run(Team &team) const {
     int most = 0;
-    for (int s = 0; s < batch.sequences; ++s)
-      most = batch.tokens_of(s) > most ? batch.tokens_of(s) : most;
-    AttentionPartials partials{static_cast<float *>(scratch), most * QueryHeads,
+    for (int s = 0; s < call.batch.sequences; ++s)
+      most = call.batch.tokens_of(s) > most ? call.batch.tokens_of(s) : most;
+    AttentionPartials partials{static_cast<float *>(scratch),
+                               most * Call::query_heads,
                                attention_partial_floats(Block::dims)};
     attend(team, partials, most);
     team.barrier();
     bool several = false;
-    for (int s = 0; s < batch.sequences; ++s)
+    for (int s = 0; s < call.batch.sequences; ++s)
       several |= split(s).pieces > 1;
     if (!several)
       return;
-    Range mine = team.share(batch.sequences * most * QueryHeads);
+    Range mine = team.share(call.batch.sequences * most * Call::query_heads);
     for (int i = mine.begin; i < mine.end; ++i)
-      combine_one(team, partials, i / (most * QueryHeads),
-                  i % (most * QueryHeads), most * group);
+      combine_one(team, partials, i / (most * Call::query_heads),
+                  i % (most * Call::query_heads), most * group);
     team.barrier();
   }
 
 private:
+  using CacheType = typename Call::cache_type;
   using Block = BlockFor<CacheType, Softmax>;
-  static constexpr int kv_heads = CacheType::kv_heads;
-  static constexpr int head_dim = CacheType::head_dim;
-  static constexpr int group = QueryHeads / kv_heads;
+  static constexpr int kv_heads = Call::kv_heads, head_dim = Call::head_dim;
+  static constexpr int group = Call::group;
 
-  int query_head(int head, int row) const { return head * group + row % group; }
-  int64_t place(int s, int head, int row) const {
-    int64_t t = batch.seq_offsets[s] + row / group;
-    return t * QueryHeads + query_head(head, row);
-  }
-  bool wanted(int64_t place) const { return !only || only[place] != 0; }
-  float phi_of(int query_head) const {
-    return phi ? phi[query_head] : __builtin_nanf("");
-  }
-  Range slots_of(int s, int row) const {
-    return visible_slots(batch, s, batch.seq_offsets[s] + row / group, options);
-  }
   AttentionSplit split(int s) const {
-    return split_sequence(batch, s, CacheType::page_tokens, options);
-  }
-
-  /// A row that sees no key is zero and valid.
-  void note(Team &team, int s, int row, int64_t place, bool valid) const {
-    if (!invalid)
-      return;
-    invalid[place] = !valid && !slots_of(s, row).empty();
-    if (invalid[place])
-      team.raise();
+    return split_sequence(call.batch, s, CacheType::page_tokens, call.options);
   }
 
   /// A part of a sequence's slots for one KV head.
@@ -193,12 +160,12 @@ private:
     explicit Pieces(const DecodeAttention &of) : of(of) { enter(); }
 
     Piece find(int number) {
-      while (s < of.batch.sequences && number >= before + count()) {
+      while (s < of.call.batch.sequences && number >= before + count()) {
         before += count();
         ++s;
         enter();
       }
-      if (s == of.batch.sequences)
+      if (s == of.call.batch.sequences)
         return {};
       int head = (number - before) / cut.pieces;
       int part = (number - before) % cut.pieces;
@@ -214,7 +181,7 @@ private:
 
     int count() const { return cut.pieces * kv_heads; }
     void enter() {
-      if (s < of.batch.sequences)
+      if (s < of.call.batch.sequences)
         cut = of.split(s);
     }
   };
@@ -229,10 +196,11 @@ private:
       Piece piece = next;
       next = pieces.find(team.take());
       attend_piece(block, piece, next, [&](int row, int r) {
-        int64_t at = place(piece.s, piece.head, row);
+        int64_t at = call.place(piece.s, piece.head, row);
         if (piece.parts == 1)
-          note(team, piece.s, row, at,
-               block.template write_row<Softmax>(r, out + at * head_dim));
+          call.note(
+              team, piece.s, row, at,
+              block.template write_row<Softmax>(r, call.out + at * head_dim));
         else
           write_partial(block, r,
                         partials.at(piece.s, piece.head * most * group + row,
@@ -246,30 +214,20 @@ private:
   template <class Write>
   FDPP_INLINE void attend_piece(Block &block, const Piece &piece,
                                 const Piece &next, Write write) const {
-    const auto [s, head, part, parts, slots] = piece;
     PageView<typename CacheType::element> behind;
     if (!next.slots.empty())
-      behind = cache.view(
-          layer,
-          batch.page_of(next.s, next.slots.begin, CacheType::page_tokens),
+      behind = call.cache.view(
+          call.layer,
+          call.batch.page_of(next.s, next.slots.begin, CacheType::page_tokens),
           next.head);
-    int rows = batch.tokens_of(s) * group, row = 0;
+    Range rows{0, call.batch.tokens_of(piece.s) * group};
     int which[Block::max_rows];
-    while (row < rows) {
-      block.rows = 0;
-      for (; row < rows && block.rows < Block::max_rows; ++row) {
-        int64_t at = place(s, head, row);
-        if (!wanted(at))
-          continue;
-        which[block.rows] = row;
-        Range seen = slots_of(s, row);
-        block.add_row(query + at * head_dim, seen.begin, seen.end,
-                      phi_of(query_head(head, row)));
-      }
+    while (!rows.empty()) {
+      rows.begin = call.fill(block, piece.s, piece.head, rows, which);
       if (block.rows == 0)
         return;
-      block.attend(cache, batch, s, layer, head, slots.begin, slots.end,
-                   options, behind);
+      block.attend(call.cache, call.batch, piece.s, call.layer, piece.head,
+                   piece.slots.begin, piece.slots.end, call.options, behind);
       for (int r = 0; r < block.rows; ++r)
         write(which[r], r);
     }
@@ -280,16 +238,16 @@ private:
                    int row, int within) const {
     AttentionSplit cut = split(s);
     int head = row / within, i = row % within;
-    if (cut.pieces <= 1 || i >= batch.tokens_of(s) * group)
+    if (cut.pieces <= 1 || i >= call.batch.tokens_of(s) * group)
       return;
-    int64_t at = place(s, head, i);
-    if (!wanted(at))
+    int64_t at = call.place(s, head, i);
+    if (!call.wanted(at))
       return;
-    float reference = phi_of(query_head(head, i));
-    note(team, s, i, at,
-         combine_row<Softmax, head_dim>(partials.at(s, row, 0), partials.stride,
-                                        cut.pieces, reference == reference,
-                                        out + at * head_dim));
+    float reference = call.phi_of(call.query_head(head, i));
+    call.note(team, s, i, at,
+              combine_row<Softmax, head_dim>(
+                  partials.at(s, row, 0), partials.stride, cut.pieces,
+                  reference == reference, call.out + at * head_dim));
   }
 };
 
@@ -300,9 +258,9 @@ void decode_attention(Team &team, const Batch &batch, int layer, const Q *query,
                       const CacheType &cache, const AttentionOptions &options,
                       void *scratch, Y *out) {
   observe_attention<QueryHeads>(team, batch, layer, query, cache, options);
-  DecodeAttention<QueryHeads, CacheType, Q, Y, ExactSoftmax>{
-      batch, layer, query, cache, options, scratch, out}
-      .run(team);
+  AttentionCall<QueryHeads, CacheType, Q, Y> call{batch, layer,   query,
+                                                  cache, options, out};
+  DecodeAttention<ExactSoftmax, decltype(call)>{call, scratch}.run(team);
 }
 
 /// The same with weights of format P relative to phi[layer][QueryHeads]; heads
@@ -316,13 +274,11 @@ void async_softmax_decode_attention(Team &team, const Batch &batch, int layer,
                                     const float *phi, void *scratch, Y *out,
                                     int32_t *invalid) {
   observe_attention<QueryHeads>(team, batch, layer, query, cache, options);
-  DecodeAttention<QueryHeads, CacheType, Q, Y, Softmax>{
-      batch,   layer,
-      query,   cache,
-      options, scratch,
-      out,     phi ? phi + int64_t(layer) * QueryHeads : nullptr,
-      invalid}
-      .run(team);
+  AttentionCall<QueryHeads, CacheType, Q, Y> call{batch, layer,   query,
+                                                  cache, options, out};
+  call.phi = phi ? phi + int64_t(layer) * QueryHeads : nullptr;
+  call.invalid = invalid;
+  DecodeAttention<Softmax, decltype(call)>{call, scratch}.run(team);
 }
 
 /// Replaces the rows that `invalid` names, as the call of
@@ -336,10 +292,10 @@ void recompute_rows(Team &team, const Batch &batch, int layer, const Q *query,
   if (!team.raised())
     return;
   count_rows<QueryHeads>(team, batch, layer, invalid, counts);
-  DecodeAttention<QueryHeads, CacheType, Q, Y, ExactSoftmax>{
-      batch,   layer, query,   cache,   options,
-      scratch, out,   nullptr, nullptr, invalid}
-      .run(team);
+  AttentionCall<QueryHeads, CacheType, Q, Y> call{batch, layer,   query,
+                                                  cache, options, out};
+  call.only = invalid;
+  DecodeAttention<ExactSoftmax, decltype(call)>{call, scratch}.run(team);
 }
 
 } // namespace fdpp::cpu

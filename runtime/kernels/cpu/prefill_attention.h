@@ -10,83 +10,51 @@
 
 namespace fdpp::cpu {
 
-/// A prefill attention: what it reads, and which rows it computes how. Row i of
-/// a sequence's KV head is query head i % group of its token i / group.
-template <int QueryHeads, class CacheType, class Q, class Y, class Softmax>
-class PrefillAttention {
+/// A prefill attention.
+template <class Softmax, class Call> class PrefillAttention {
 public:
-  const Batch &batch;
-  int layer;
-  const Q *query;
-  const CacheType &cache;
-  const AttentionOptions &options;
-  Y *out;
-  /// Of the layer's query heads; null: all rows are exact.
-  const float *phi = nullptr;
-  /// [T][QueryHeads], out: 1 where a row is not valid, else 0. Null: all are.
-  int32_t *invalid = nullptr;
-  /// [T][QueryHeads]: only rows that are not 0 there. Null: all.
-  const int32_t *only = nullptr;
+  const Call &call;
 
   void run(Team &team) const {
     Block block;
     int piece = team.take(), before = 0;
-    for (int s = 0; s < batch.sequences; ++s) {
-      int rows = batch.tokens_of(s) * group;
+    for (int s = 0; s < call.batch.sequences; ++s) {
+      int rows = call.batch.tokens_of(s) * Call::group;
       int blocks = (rows + Block::max_rows - 1) / Block::max_rows;
-      for (; piece < before + blocks * kv_heads; piece = team.take()) {
-        int head = (piece - before) % kv_heads;
+      for (; piece < before + blocks * Call::kv_heads; piece = team.take()) {
+        int head = (piece - before) % Call::kv_heads;
         // The last rows see most; started first, they do not end last.
         int first =
-            (blocks - 1 - (piece - before) / kv_heads) * Block::max_rows;
+            (blocks - 1 - (piece - before) / Call::kv_heads) * Block::max_rows;
         int last =
             first + Block::max_rows < rows ? first + Block::max_rows : rows;
         attend_rows(team, block, s, head, {first, last});
       }
-      before += blocks * kv_heads;
+      before += blocks * Call::kv_heads;
     }
     team.barrier();
   }
 
 private:
-  using Block = BlockFor<CacheType, Softmax>;
-  static constexpr int kv_heads = CacheType::kv_heads;
-  static constexpr int head_dim = CacheType::head_dim;
-  static constexpr int group = QueryHeads / kv_heads;
+  using Block = BlockFor<typename Call::cache_type, Softmax>;
 
   FDPP_INLINE void attend_rows(Team &team, Block &block, int s, int head,
                                Range rows) const {
-    int64_t which[Block::max_rows];
-    bool empty[Block::max_rows];
-    Range all{0, 0};
-    block.rows = 0;
-    for (int i = rows.begin; i < rows.end; ++i) {
-      int t = batch.seq_offsets[s] + i / group;
-      int query_head = head * group + i % group;
-      int64_t at = int64_t(t) * QueryHeads + query_head;
-      if (only && only[at] == 0)
-        continue;
-      Range seen = visible_slots(batch, s, t, options);
-      if (block.rows == 0)
-        all.begin = seen.begin / Block::page_tokens * Block::page_tokens;
-      all.end = seen.end;
-      which[block.rows] = at;
-      empty[block.rows] = seen.empty();
-      block.add_row(query + at * head_dim, seen.begin, seen.end,
-                    phi ? phi[query_head] : __builtin_nanf(""));
-    }
+    int which[Block::max_rows];
+    call.fill(block, s, head, rows, which);
     if (block.rows == 0)
       return;
-    block.attend(cache, batch, s, layer, head, all.begin, all.end, options);
+    // Of the first row's tokens and the last one's: both ends only rise.
+    int begin = call.slots_of(s, which[0]).begin;
+    int end = call.slots_of(s, which[block.rows - 1]).end;
+    block.attend(call.cache, call.batch, s, call.layer, head,
+                 begin / Block::page_tokens * Block::page_tokens, end,
+                 call.options);
     for (int r = 0; r < block.rows; ++r) {
-      bool valid =
-          block.template write_row<Softmax>(r, out + which[r] * head_dim);
-      if (!invalid)
-        continue;
-      // A row that sees no key is zero and valid.
-      invalid[which[r]] = !valid && !empty[r];
-      if (invalid[which[r]])
-        team.raise();
+      int64_t at = call.place(s, head, which[r]);
+      call.note(
+          team, s, which[r], at,
+          block.template write_row<Softmax>(r, call.out + at * Call::head_dim));
     }
   }
 };
@@ -97,9 +65,9 @@ void prefill_attention(Team &team, const Batch &batch, int layer,
                        const Q *query, const CacheType &cache,
                        const AttentionOptions &options, Y *out) {
   observe_attention<QueryHeads>(team, batch, layer, query, cache, options);
-  PrefillAttention<QueryHeads, CacheType, Q, Y, ExactSoftmax>{
-      batch, layer, query, cache, options, out}
-      .run(team);
+  AttentionCall<QueryHeads, CacheType, Q, Y> call{batch, layer,   query,
+                                                  cache, options, out};
+  PrefillAttention<ExactSoftmax, decltype(call)>{call}.run(team);
 }
 
 /// The same as async_softmax_decode_attention, for many tokens a sequence.
@@ -111,16 +79,11 @@ void async_softmax_prefill_attention(Team &team, const Batch &batch, int layer,
                                      const float *phi, Y *out,
                                      int32_t *invalid) {
   observe_attention<QueryHeads>(team, batch, layer, query, cache, options);
-  PrefillAttention<QueryHeads, CacheType, Q, Y, Softmax>{
-      batch,
-      layer,
-      query,
-      cache,
-      options,
-      out,
-      phi ? phi + int64_t(layer) * QueryHeads : nullptr,
-      invalid}
-      .run(team);
+  AttentionCall<QueryHeads, CacheType, Q, Y> call{batch, layer,   query,
+                                                  cache, options, out};
+  call.phi = phi ? phi + int64_t(layer) * QueryHeads : nullptr;
+  call.invalid = invalid;
+  PrefillAttention<Softmax, decltype(call)>{call}.run(team);
 }
 
 /// The same as recompute_rows, behind async_softmax_prefill_attention.
@@ -132,9 +95,10 @@ void recompute_prefill_rows(Team &team, const Batch &batch, int layer,
   if (!team.raised())
     return;
   count_rows<QueryHeads>(team, batch, layer, invalid, counts);
-  PrefillAttention<QueryHeads, CacheType, Q, Y, ExactSoftmax>{
-      batch, layer, query, cache, options, out, nullptr, nullptr, invalid}
-      .run(team);
+  AttentionCall<QueryHeads, CacheType, Q, Y> call{batch, layer,   query,
+                                                  cache, options, out};
+  call.only = invalid;
+  PrefillAttention<ExactSoftmax, decltype(call)>{call}.run(team);
 }
 
 } // namespace fdpp::cpu
