@@ -4,6 +4,7 @@
 #include "Tune.h"
 
 #include "ToyEngine.h"
+#include "kernels/common/tuning.h"
 
 #include <cstdlib>
 #include <fstream>
@@ -211,6 +212,25 @@ TEST_F(TuneTool, WritesATable) {
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.out, HasSubstr("| 33x17 f32 | "));
   refused(file("more", "8 8 f16") + " --judge " + table, "has no 8x8 f16");
+  // Tiles are as wide as the level's.
+  std::string level = read["device"]["kernels"];
+  read["shapes"][0]["ranges"][0]["tokens"] = fdpp::most_tile_of(level) + 1;
+  refused(list + " --judge " + file("wide.json", read.dump()),
+          "integer from 1 to " + std::to_string(fdpp::most_tile_of(level)));
+  read["device"]["kernels"] = "other";
+  refused(list + " --judge " + file("other.json", read.dump()),
+          "measured with other kernels, these are " + level);
+}
+
+TEST_F(TuneTool, ReadsTilesOfTheMatrixUnit) {
+  std::string table = file("amx.json", R"({"magic": "fdpp-tuning", "format": 1,
+      "device": {"kernels": "amx"},
+      "shapes": [{"n": 64, "k": 48, "dtype": "bf16", "ranges": [
+          {"kind": "flat", "tokens": 32, "prefetch": 4096}]}]})");
+  std::vector<std::vector<Range>> ranges =
+      readRanges(table, readWork(file("list", "64 48 bf16\n")), "amx");
+  ASSERT_EQ(ranges.size(), 1u);
+  EXPECT_EQ(ranges[0][0].variant, (Variant{32, 4096}));
 }
 
 TEST_F(TuneTool, AddsToATable) {
@@ -230,6 +250,10 @@ TEST_F(TuneTool, AddsToATable) {
   EXPECT_NE(after["shapes"][1], before["shapes"][1]);
   EXPECT_EQ(after["shapes"][2]["dtype"], "f16");
 
+  nlohmann::ordered_json damaged = before;
+  damaged["shapes"][0].erase("points");
+  refused(second + " --add " + file("damaged.json", damaged.dump()),
+          "shapes[0].points");
   before["device"]["model"] = 12345;
   std::string other = file("other.json", before.dump());
   refused(second + " --add " + other, "measured on another processor");

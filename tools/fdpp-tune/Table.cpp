@@ -200,6 +200,8 @@ Kept readOthers(const std::string &path, const Work &work,
     if (std::any_of(work.shapes.begin(), work.shapes.end(),
                     [&](const Shape &s) { return describes(objects[i], s); }))
       continue;
+    for (const char *list : {"ranges", "points"})
+      objects[i].objects(list); // or fails
     json head = ordered["shapes"][i];
     std::vector<json> ranges = head["ranges"], points = head["points"];
     head.erase("ranges");
@@ -210,10 +212,15 @@ Kept readOthers(const std::string &path, const Work &work,
 }
 
 std::vector<std::vector<Range>> readRanges(const std::string &path,
-                                           const Work &work) {
+                                           const Work &work,
+                                           const std::string &level) {
   static const char *const kKinds[] = {"gemv", "flat", "large", "library"};
   nlohmann::json text = readTable(path);
   runtime::JsonObject root(text, path, "");
+  std::string measured = root.object("device").string("kernels");
+  if (measured != level)
+    tools::fail(path + ": measured with " + measured + " kernels, these are " +
+                level + "; measure with --kernels=" + measured);
   std::vector<std::vector<Range>> all(work.shapes.size());
   for (const runtime::JsonObject &object : root.objects("shapes"))
     for (size_t i = 0; i < work.shapes.size(); ++i) {
@@ -226,7 +233,7 @@ std::vector<std::vector<Range>> readRanges(const std::string &path,
           range.fail("kind", "must be gemv, flat, large or library");
         Variant variant;
         if (kind != "library")
-          variant = {int32_t(range.integer("tokens", 1, 16)),
+          variant = {int32_t(range.integer("tokens", 1, most_tile_of(level))),
                      int32_t(range.integer("prefetch", 0, most_prefetch))};
         all[i].push_back(
             {range.has("to") ? int32_t(range.integer("to", 1, INT32_MAX)) : 0,

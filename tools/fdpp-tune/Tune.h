@@ -143,9 +143,10 @@ struct Verdict {
   double mean = 1, worst = 1, rooflineMean = 1, rooflineWorst = 1;
   int32_t worstM = 0;
 };
-/// The table's ranges for each shape of the work.
-std::vector<std::vector<Range>> readRanges(const std::string &path,
-                                           const Work &work);
+/// The table's ranges for each shape of the work; it must have been measured
+/// with kernels of `level`.
+std::vector<std::vector<Range>>
+readRanges(const std::string &path, const Work &work, const std::string &level);
 /// Adds the variants that `ranges` names to the points that have them not.
 void addVariants(const std::vector<std::vector<Range>> &ranges,
                  std::vector<Point> &points);

@@ -180,7 +180,7 @@ int run(int argc, char **argv) {
   std::vector<Point> points = planPoints(work, level, options.library);
   std::vector<std::vector<Range>> ranges;
   if (!options.judge.empty()) {
-    ranges = readRanges(options.judge, work);
+    ranges = readRanges(options.judge, work, level);
     addVariants(ranges, points);
   }
   int64_t bytes = 0;
