@@ -8,6 +8,7 @@
 #include "fdpp/Engine/WriteEngine.h"
 #include "fdpp/Pipelines/Registration.h"
 #include "fdpp/Target/CPU/EmitCPU.h"
+#include "fdpp/Target/Common/ModelPrinter.h"
 #include "fdpp/Tuning/TuningTable.h"
 
 #include "device/cpu/CpuIdentity.h"

@@ -5,6 +5,7 @@
 #include "fdpp/Import/ONNX/ImportONNX.h"
 #include "fdpp/Pipelines/Registration.h"
 #include "fdpp/Target/CPU/EmitCPU.h"
+#include "fdpp/Target/CUDA/EmitCUDA.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/IR/DialectRegistry.h"
@@ -16,6 +17,12 @@ int main(int argc, char **argv) {
       "fdpp-to-cpu", "C++ for the CPU from a module in the phase 'emittable'",
       [](mlir::ModuleOp module, llvm::raw_ostream &os) {
         return fdpp::emitCPU(module, os);
+      },
+      fdpp::registerAllDialects);
+  mlir::TranslateFromMLIRRegistration toCUDA(
+      "fdpp-to-cuda", "CUDA C++ from a module in the phase 'emittable'",
+      [](mlir::ModuleOp module, llvm::raw_ostream &os) {
+        return fdpp::emitCUDA(module, os);
       },
       fdpp::registerAllDialects);
   mlir::fdpp::registerImportONNXTranslation();

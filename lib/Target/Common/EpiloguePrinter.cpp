@@ -270,7 +270,8 @@ static StringRef summaryOf(SegmentAttr segment, Block &body) {
   return "";
 }
 
-void printEpilogue(EpilogueInterface op, unsigned i, raw_ostream &os) {
+void printEpilogue(EpilogueInterface op, unsigned i, StringRef qualifier,
+                   raw_ostream &os) {
   SegmentAttr segment = op.getSegment(i);
   bool paired = segment.getPartner() == PartnerKind::GateUp;
   auto names = op->getAttrOfType<ArrayAttr>("fdpp.epilogues");
@@ -290,9 +291,11 @@ void printEpilogue(EpilogueInterface op, unsigned i, raw_ostream &os) {
     addField(fields, capture, /*written=*/n == 0);
   fields.print(os);
   bool partner = segment.getPartner() != PartnerKind::None;
-  os << "\n  template <class V>\n  void operator()(V value, V"
-     << (partner ? " partner" : "")
-     << ", int row, int column, int lanes) const {\n";
+  os << "\n  template <class V>\n";
+  printCall(os, 2, (qualifier + "void operator()").str(),
+            {"V value", partner ? "V partner" : "V", "int row", "int column",
+             "int lanes"},
+            " const {");
   BodyPrinter(op, i, os).print();
   os << "  }\n};\n";
 }

@@ -24,9 +24,10 @@ std::string valueName(mlir::Value value);
 llvm::SmallVector<Capture> epilogueCaptures(mlir::fdpp::EpilogueInterface op,
                                             unsigned i);
 
-/// Prints the struct of epilogue `i` under the name `fdpp.epilogues` gives it.
+/// Prints the struct of epilogue `i` under the name `fdpp.epilogues` gives it,
+/// its body with a function's `qualifier`.
 void printEpilogue(mlir::fdpp::EpilogueInterface op, unsigned i,
-                   llvm::raw_ostream &os);
+                   llvm::StringRef qualifier, llvm::raw_ostream &os);
 
 } // namespace fdpp
 

@@ -2,11 +2,11 @@
 //
 // The values that an engine made with --taps shows: what its kernels store.
 
-#ifndef FDPP_LIB_TARGET_CPU_TAPS_H
-#define FDPP_LIB_TARGET_CPU_TAPS_H
+#ifndef FDPP_LIB_TARGET_COMMON_TAPS_H
+#define FDPP_LIB_TARGET_COMMON_TAPS_H
 
 #include "KernelCalls.h"
-#include "fdpp/Target/CPU/EmitCPU.h"
+#include "fdpp/Target/Common/ModelPrinter.h"
 
 #include "mlir/IR/BuiltinOps.h"
 #include "llvm/ADT/DenseMap.h"
@@ -25,9 +25,10 @@ public:
   void printNodes(llvm::raw_ostream &os) const;
   /// The names of all values, as a member of the model.
   void printNames(llvm::raw_ostream &os) const;
-  /// The calls behind an operation of an entry's block.
-  void printCalls(mlir::Operation *op, llvm::raw_ostream &os,
-                  unsigned indent) const;
+  /// The calls behind an operation of an entry's block; `context` is what runs
+  /// them.
+  void printCalls(mlir::Operation *op, llvm::StringRef context,
+                  llvm::raw_ostream &os, unsigned indent) const;
 
 private:
   void visit(mlir::Block &block);
@@ -46,4 +47,4 @@ private:
 
 } // namespace fdpp
 
-#endif // FDPP_LIB_TARGET_CPU_TAPS_H
+#endif // FDPP_LIB_TARGET_COMMON_TAPS_H

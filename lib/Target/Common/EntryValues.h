@@ -2,8 +2,8 @@
 //
 // The text of an entry's values.
 
-#ifndef FDPP_LIB_TARGET_CPU_ENTRYVALUES_H
-#define FDPP_LIB_TARGET_CPU_ENTRYVALUES_H
+#ifndef FDPP_LIB_TARGET_COMMON_ENTRYVALUES_H
+#define FDPP_LIB_TARGET_COMMON_ENTRYVALUES_H
 
 #include "fdpp/Target/Common/Text.h"
 
@@ -17,4 +17,4 @@ std::string rowsText(mlir::Value value);
 
 } // namespace fdpp
 
-#endif // FDPP_LIB_TARGET_CPU_ENTRYVALUES_H
+#endif // FDPP_LIB_TARGET_COMMON_ENTRYVALUES_H

@@ -126,9 +126,8 @@ void Taps::addLinear(Operation *op, EpilogueInterface linear,
       std::string ofCache = valueText(store.getLayer()).text;
       calls[op].push_back(
           {keys ? "tap_keys" : "tap_values",
-           {"team", "step",
-            label(keys ? "key" : "value", end->getLoc(), ofCache), ofCache,
-            valueText(slots).text}});
+           {"step", label(keys ? "key" : "value", end->getLoc(), ofCache),
+            ofCache, valueText(slots).text}});
       continue;
     }
     Value buffer = linear.getOuts()[linear.getSegment(i).getDest()];
@@ -144,10 +143,9 @@ void Taps::addStored(Operation *op, Value buffer, std::string name,
   int64_t columns = cast<MemRefType>(buffer.getType()).getShape().back();
   if (isa<EmbedOp>(op))
     name = "embed";
-  calls[op].push_back(
-      {"tap",
-       {"team", "step", label(name, value, layer), rowsText(buffer),
-        std::to_string(columns), valueText(buffer).text}});
+  calls[op].push_back({"tap",
+                       {"step", label(name, value, layer), rowsText(buffer),
+                        std::to_string(columns), valueText(buffer).text}});
 }
 
 static std::string quoted(StringRef text) {
@@ -210,10 +208,13 @@ void Taps::printNames(raw_ostream &os) const {
             "{}");
 }
 
-void Taps::printCalls(Operation *op, raw_ostream &os, unsigned indent) const {
+void Taps::printCalls(Operation *op, StringRef context, raw_ostream &os,
+                      unsigned indent) const {
   auto found = calls.find(op);
   if (found == calls.end())
     return;
-  for (const Call &call : found->second)
+  for (Call call : found->second) {
+    call.arguments.insert(call.arguments.begin(), context.str());
     printCall(os, indent, call.head, call.arguments);
+  }
 }

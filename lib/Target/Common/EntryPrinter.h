@@ -2,11 +2,12 @@
 //
 // Prints the body of an entry: one kernel call after another.
 
-#ifndef FDPP_LIB_TARGET_CPU_ENTRYPRINTER_H
-#define FDPP_LIB_TARGET_CPU_ENTRYPRINTER_H
+#ifndef FDPP_LIB_TARGET_COMMON_ENTRYPRINTER_H
+#define FDPP_LIB_TARGET_COMMON_ENTRYPRINTER_H
 
 #include "Taps.h"
 #include "fdpp/Dialect/FDPP/IR/FDPP.h"
+#include "fdpp/Target/Common/ModelPrinter.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
@@ -14,8 +15,9 @@ namespace fdpp {
 
 class EntryPrinter {
 public:
-  EntryPrinter(mlir::func::FuncOp func, const Taps &taps, llvm::raw_ostream &os)
-      : func(func), taps(taps), os(os) {}
+  EntryPrinter(mlir::func::FuncOp func, const TargetText &target,
+               const Taps &taps, llvm::raw_ostream &os)
+      : func(func), target(target), taps(taps), os(os) {}
   void print();
 
 private:
@@ -28,10 +30,11 @@ private:
   void printEpilogues(mlir::fdpp::EpilogueInterface op, unsigned indent);
 
   mlir::func::FuncOp func;
+  const TargetText &target;
   const Taps &taps;
   llvm::raw_ostream &os;
 };
 
 } // namespace fdpp
 
-#endif // FDPP_LIB_TARGET_CPU_ENTRYPRINTER_H
+#endif // FDPP_LIB_TARGET_COMMON_ENTRYPRINTER_H

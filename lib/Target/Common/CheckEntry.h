@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
-#ifndef FDPP_LIB_TARGET_CPU_CHECKENTRY_H
-#define FDPP_LIB_TARGET_CPU_CHECKENTRY_H
+#ifndef FDPP_LIB_TARGET_COMMON_CHECKENTRY_H
+#define FDPP_LIB_TARGET_COMMON_CHECKENTRY_H
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 
@@ -13,4 +13,4 @@ llvm::LogicalResult checkEntry(mlir::func::FuncOp entry);
 
 } // namespace fdpp
 
-#endif // FDPP_LIB_TARGET_CPU_CHECKENTRY_H
+#endif // FDPP_LIB_TARGET_COMMON_CHECKENTRY_H

@@ -14,6 +14,7 @@ using namespace mlir::fdpp;
 using ::fdpp::Call;
 using ::fdpp::elementType;
 using ::fdpp::floatLiteral;
+using ::fdpp::TargetText;
 
 static MemRefType bufferType(Value value) {
   return cast<MemRefType>(value.getType());
@@ -68,49 +69,95 @@ template <typename OpTy> static Call prologueOf(OpTy op) {
 auto ::fdpp::prologueObject(FusedLinearOp op) -> Call { return prologueOf(op); }
 
 static Call prologueCall(PrologueOp op) {
-  return {("prologue<" + elementType(op.getRounding()) + ">").str(),
-          {"team", rows(op.getInput()), prologueOf(op).object(),
-           text(op.getOuts()[0])}};
+  return {
+      ("prologue<" + elementType(op.getRounding()) + ">").str(),
+      {rows(op.getInput()), prologueOf(op).object(), text(op.getOuts()[0])}};
 }
 
 static Call gemmCall(LibraryGemmOp op) {
   return {"library_gemm<" + width(op.getInput()) + ", " +
               width(op.getOuts()[0]) + ">",
-          {"team", "step.sgemm", rows(op.getInput()), text(op.getInput()),
+          {"step.sgemm", rows(op.getInput()), text(op.getInput()),
            text(op.getWeight()), "step.scratch", text(op.getOuts()[0])}};
 }
 
 static Call normCall(Value x, const Call &norm, Value out) {
-  return {"normalize", {"team", rows(x), norm.object(), text(out)}};
+  return {"normalize", {rows(x), norm.object(), text(out)}};
 }
 
 //===----------------------------------------------------------------------===//
 // Elementwise.
 //===----------------------------------------------------------------------===//
 
-/// out = f(x), f given as the body of a lambda.
-static Call mapCall(Value x, const std::string &body, Value out) {
+namespace {
+/// A function of elements, printed as a lambda.
+struct Function {
+  SmallVector<StringRef> arguments;
+  std::string body;
+  std::string capture = ""; ///< `name = value`, of what the layer decides
+
+  std::string text(const TargetText &target) const {
+    std::string list;
+    for (StringRef argument : arguments)
+      list += (list.empty() ? "" : ", ") + target.elementType.str() + " " +
+              argument.str();
+    std::string qualifier = target.qualifier.rtrim().str();
+    return "[" + capture + "]" + (qualifier.empty() ? "" : " " + qualifier) +
+           "(" + list + ") { return " + body + "; }";
+  }
+};
+} // namespace
+
+/// f(x) with a scalar: a literal in the body, or captured if the layer's.
+static Function withScalar(StringRef name, FloatAttr attribute, Value ofLayer,
+                           function_ref<std::string(std::string)> body) {
+  std::string value = scalar(attribute, ofLayer);
+  if (!ofLayer)
+    return {{"x"}, body(value)};
+  return {{"x"}, body(name.str()), name.str() + " = " + value};
+}
+
+/// out = f(x).
+static Call mapCall(Value x, const std::string &function, Value out) {
   return {"map_rows<" + width(x) + ">",
-          {"team", rows(x), text(x), text(out),
-           "[&](auto x) { return " + body + "; }"}};
+          {rows(x), text(x), text(out), function}};
 }
 
-static Call zipCall(Value a, Value b, const std::string &body, Value out) {
+/// out = f(a, b).
+static Call zipCall(Value a, Value b, const std::string &function, Value out) {
   return {"zip_rows<" + width(a) + ">",
-          {"team", rows(a), text(a), text(b), text(out),
-           "[](auto a, auto b) { return " + body + "; }"}};
+          {rows(a), text(a), text(b), text(out), function}};
 }
 
-static Call softcapCall(SoftcapOp op) {
-  std::string cap = scalar(op.getCapAttr(), op.getCapOfLayer());
-  return mapCall(op.getInput(), cap + " * tanh(x / " + cap + ")",
-                 op.getOuts()[0]);
+static Call scaleCall(ScaleOp op, const TargetText &target) {
+  Function scale =
+      withScalar("factor", op.getFactorAttr(), op.getFactorOfLayer(),
+                 [](const std::string &factor) { return factor + " * x"; });
+  return mapCall(op.getInput(), scale.text(target), op.getOuts()[0]);
 }
 
-static Call gluCall(GluOp op) {
+static Call softcapCall(SoftcapOp op, const TargetText &target) {
+  Function cap = withScalar(
+      "cap", op.getCapAttr(), op.getCapOfLayer(),
+      [](const std::string &cap) { return cap + " * tanh(x / " + cap + ")"; });
+  return mapCall(op.getInput(), cap.text(target), op.getOuts()[0]);
+}
+
+static Call activationCall(ActivationOp op, const TargetText &target) {
   StringRef activation = stringifyActivationKind(op.getActivation());
-  return zipCall(op.getLhs(), op.getRhs(), activation.str() + "(a) * b",
-                 op.getOuts()[0]);
+  Function apply{{"x"}, activation.str() + "(x)"};
+  return mapCall(op.getInput(), apply.text(target), op.getOuts()[0]);
+}
+
+static Call addCall(AddOp op, const TargetText &target) {
+  return zipCall(op.getLhs(), op.getRhs(),
+                 Function{{"a", "b"}, "a + b"}.text(target), op.getOuts()[0]);
+}
+
+static Call gluCall(GluOp op, const TargetText &target) {
+  StringRef activation = stringifyActivationKind(op.getActivation());
+  Function gate{{"a", "b"}, activation.str() + "(a) * b"};
+  return zipCall(op.getLhs(), op.getRhs(), gate.text(target), op.getOuts()[0]);
 }
 
 static Call ropeCall(RopeOp op) {
@@ -123,8 +170,8 @@ static Call ropeCall(RopeOp op) {
   return {"rope<" + width(input) + ", " + std::to_string(op.getHeadDim()) +
               ", " + std::to_string(rotary) + ", RotaryPairs::" + pairs.str() +
               ">",
-          {"team", rows(input), text(input), text(cos), text(op.getSin()),
-           stride, text(op.getOuts()[0])}};
+          {rows(input), text(input), text(cos), text(op.getSin()), stride,
+           text(op.getOuts()[0])}};
 }
 
 //===----------------------------------------------------------------------===//
@@ -133,7 +180,7 @@ static Call ropeCall(RopeOp op) {
 
 static Call tableCall(RopeTableOp op) {
   Call call{"rope_table<" + width(op.getInvFreq()) + ">",
-            {"team", rows(op.getPositions()), text(op.getPositions()),
+            {rows(op.getPositions()), text(op.getPositions()),
              text(op.getInvFreq()), text(op.getOuts()[0]),
              text(op.getOuts()[1])}};
   if (double magnitude = op.getMagnitude().convertToDouble(); magnitude != 1)
@@ -147,8 +194,8 @@ static Call embedCall(EmbedOp op) {
       SymbolTable::lookupNearestSymbolFrom<WeightOp>(at, at.getWeightAttr());
   StringRef layout = weight.getLayout() ? "packed" : "rows";
   Call call{"embed<Table::" + layout.str() + ", " + width(op.getTable()) + ">",
-            {"team", rows(op.getTokens()), text(op.getTokens()),
-             text(op.getTable()), text(op.getOuts()[0])}};
+            {rows(op.getTokens()), text(op.getTokens()), text(op.getTable()),
+             text(op.getOuts()[0])}};
   if (double scale = op.getScale().convertToDouble(); scale != 1)
     call.arguments.push_back(floatLiteral(scale));
   return call;
@@ -156,13 +203,13 @@ static Call embedCall(EmbedOp op) {
 
 static Call selectCall(SelectRowsOp op) {
   return {"select_rows<" + width(op.getInput()) + ">",
-          {"team", rows(op.getRows()), text(op.getRows()), text(op.getInput()),
+          {rows(op.getRows()), text(op.getRows()), text(op.getInput()),
            text(op.getOuts()[0])}};
 }
 
 static Call appendCall(KVAppendOp op) {
   return {"kv_append",
-          {"team", rows(op.getKey()), text(op.getKey()), text(op.getValue()),
+          {rows(op.getKey()), text(op.getKey()), text(op.getValue()),
            text(op.getSlots()), text(op.getLayer()), "step.cache"}};
 }
 
@@ -190,7 +237,7 @@ static Call attentionHead(OpTy op, StringRef kernel, StringRef types = "") {
     batch +=
         ".range(" + text(op.getFirstSeq()) + ", " + text(op.getEndSeq()) + ")";
   return {kernel.str() + "<" + std::to_string(heads) + types.str() + ">",
-          {"team", batch, text(op.getLayer()), text(op.getQ()), "step.cache",
+          {batch, text(op.getLayer()), text(op.getQ()), "step.cache",
            attentionOptions(op)}};
 }
 
@@ -226,12 +273,12 @@ static Call recomputeCall(RecomputeRowsOp op) {
   return call;
 }
 
-auto ::fdpp::kernelCall(Operation *op) -> std::optional<Call> {
+static std::optional<Call> callOf(Operation *op, const TargetText &target) {
   using Result = std::optional<Call>;
   return TypeSwitch<Operation *, Result>(op)
       .Case([&](TokenSlotsOp o) -> Result {
         return Call{"token_slots<" + std::to_string(o.getPageTokens()) + ">",
-                    {"team", "step.batch", text(o.getOuts()[0])}};
+                    {"step.batch", text(o.getOuts()[0])}};
       })
       .Case([](RopeTableOp o) -> Result { return tableCall(o); })
       .Case([](EmbedOp o) -> Result { return embedCall(o); })
@@ -250,19 +297,11 @@ auto ::fdpp::kernelCall(Operation *op) -> std::optional<Call> {
       .Case([](RopeOp o) -> Result { return ropeCall(o); })
       .Case([](PrologueOp o) -> Result { return prologueCall(o); })
       .Case([](LibraryGemmOp o) -> Result { return gemmCall(o); })
-      .Case([](AddOp o) -> Result {
-        return zipCall(o.getLhs(), o.getRhs(), "a + b", o.getOuts()[0]);
-      })
-      .Case([](GluOp o) -> Result { return gluCall(o); })
-      .Case([](ActivationOp o) -> Result {
-        StringRef activation = stringifyActivationKind(o.getActivation());
-        return mapCall(o.getInput(), activation.str() + "(x)", o.getOuts()[0]);
-      })
-      .Case([](ScaleOp o) -> Result {
-        std::string factor = scalar(o.getFactorAttr(), o.getFactorOfLayer());
-        return mapCall(o.getInput(), factor + " * x", o.getOuts()[0]);
-      })
-      .Case([](SoftcapOp o) -> Result { return softcapCall(o); })
+      .Case([&](AddOp o) -> Result { return addCall(o, target); })
+      .Case([&](GluOp o) -> Result { return gluCall(o, target); })
+      .Case([&](ActivationOp o) -> Result { return activationCall(o, target); })
+      .Case([&](ScaleOp o) -> Result { return scaleCall(o, target); })
+      .Case([&](SoftcapOp o) -> Result { return softcapCall(o, target); })
       .Case([](KVAppendOp o) -> Result { return appendCall(o); })
       .Case([](PrefillAttentionOp o) -> Result {
         return attentionCall(o, "prefill_attention", /*scratch=*/false);
@@ -279,6 +318,14 @@ auto ::fdpp::kernelCall(Operation *op) -> std::optional<Call> {
       })
       .Case([](RecomputeRowsOp o) -> Result { return recomputeCall(o); })
       .Default([](Operation *) -> Result { return std::nullopt; });
+}
+
+auto ::fdpp::kernelCall(Operation *op, const TargetText &target)
+    -> std::optional<Call> {
+  std::optional<Call> call = callOf(op, target);
+  if (call)
+    call->arguments.insert(call->arguments.begin(), target.context.str());
+  return call;
 }
 
 //===----------------------------------------------------------------------===//

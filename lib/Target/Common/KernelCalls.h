@@ -2,10 +2,11 @@
 //
 // The kernel call that each planned operation is.
 
-#ifndef FDPP_LIB_TARGET_CPU_KERNELCALLS_H
-#define FDPP_LIB_TARGET_CPU_KERNELCALLS_H
+#ifndef FDPP_LIB_TARGET_COMMON_KERNELCALLS_H
+#define FDPP_LIB_TARGET_COMMON_KERNELCALLS_H
 
 #include "fdpp/Dialect/FDPP/IR/FDPP.h"
+#include "fdpp/Target/Common/ModelPrinter.h"
 
 #include <optional>
 #include <string>
@@ -22,7 +23,7 @@ struct Call {
 
 /// The call of an operation other than a linear; nothing for operations that
 /// only compute a value.
-std::optional<Call> kernelCall(mlir::Operation *op);
+std::optional<Call> kernelCall(mlir::Operation *op, const TargetText &target);
 
 /// The rows on their way into a linear, and epilogue `i`: objects, which are
 /// printed with braces.
@@ -38,4 +39,4 @@ llvm::SmallVector<std::string> rangesOf(mlir::fdpp::DispatchOp dispatch);
 
 } // namespace fdpp
 
-#endif // FDPP_LIB_TARGET_CPU_KERNELCALLS_H
+#endif // FDPP_LIB_TARGET_COMMON_KERNELCALLS_H

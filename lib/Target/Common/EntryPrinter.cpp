@@ -92,7 +92,8 @@ static StringRef headingOf(Operation *op) {
 /// each epilogue: a line each.
 void EntryPrinter::printLinear(FusedLinearOp op, StringRef kernel,
                                unsigned indent) {
-  os.indent(indent) << kernel << "(team, " << rowsText(op.getInput()) << ",\n";
+  os.indent(indent) << kernel << "(" << target.context << ", "
+                    << rowsText(op.getInput()) << ",\n";
   Call rows = prologueObject(op);
   printCall(os, indent + 4, rows.head, rows.arguments, ",", "{}");
   os.indent(indent + 4) << valueText(op.getWeight()).text
@@ -164,16 +165,16 @@ void EntryPrinter::printBlock(Block &block, unsigned indent) {
                       indent);
         })
         .Case([&](EpilogueOp epilogue) {
-          os.indent(indent)
-              << "epilogue(team, " << rowsText(epilogue.getSums()) << ", "
-              << valueText(epilogue.getSums()).text << ",\n";
+          os.indent(indent) << "epilogue(" << target.context << ", "
+                            << rowsText(epilogue.getSums()) << ", "
+                            << valueText(epilogue.getSums()).text << ",\n";
           printEpilogues(epilogue, indent);
         })
         .Default([&](Operation *other) {
-          if (std::optional<Call> call = kernelCall(other))
+          if (std::optional<Call> call = kernelCall(other, target))
             printCall(os, indent, call->head, call->arguments);
         });
-    taps.printCalls(&op, os, indent);
+    taps.printCalls(&op, target.context, os, indent);
   }
 }
 
@@ -193,9 +194,11 @@ void EntryPrinter::printBuffers() {
 }
 
 void EntryPrinter::print() {
-  os << "void " << func.getName()
-     << "(Team &team, const Weights &weights, const Step<KvCache> &step) {\n"
-     << "  const int tokens = step.num_tokens;\n";
+  printCall(os, 0, ("void " + func.getName()).str(),
+            {(target.contextType + target.context).str(),
+             "const Weights &weights", "const Step<KvCache> &step"},
+            " {");
+  os << "  const int tokens = step.num_tokens;\n";
   printBuffers();
   os << "\n";
   printBlock(func.front(), 2);

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+
+#include "fdpp/Target/CUDA/EmitCUDA.h"
+
+#include "fdpp/Target/Common/ModelPrinter.h"
+
+namespace fdpp {
+
+mlir::LogicalResult emitCUDA(mlir::ModuleOp module, llvm::raw_ostream &os) {
+  return printModel(module,
+                    {.name = "cuda",
+                     .contextType = "Stream &",
+                     .context = "stream",
+                     .qualifier = "__device__ ",
+                     .elementType = "float"},
+                    os);
+}
+
+} // namespace fdpp
