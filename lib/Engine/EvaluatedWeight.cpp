@@ -26,6 +26,7 @@ EvaluatedWeight::EvaluatedWeight(
     order = getPanelRows(*layout, rows);
     panel = layout->getPanel();
     interleave = layout->getInterleave();
+    tiles = layout->getOrder() == PanelOrder::Tiles;
   }
   units = order.empty() ? rows : order.size() / panel;
   int64_t unitBytes = panel * columns * elementBytes;
@@ -73,6 +74,21 @@ void interleaveRows(const char *rows, int64_t panel, int64_t rowBytes,
                 rows + r * rowBytes + whole * sizeof(Group), rest);
 }
 
+/// The same for groups of 128 bytes, whose 16-byte chunk c goes to c xor
+/// (r mod 8).
+void swizzleRows(const char *rows, int64_t panel, int64_t rowBytes, char *out) {
+  constexpr int64_t tileBytes = 128, chunk = 16;
+  for (int64_t at = 0; at < rowBytes; at += tileBytes, out += panel * tileBytes)
+    for (int64_t r = 0; r < panel; ++r) {
+      char row[tileBytes] = {};
+      std::memcpy(row, rows + r * rowBytes + at,
+                  std::min(tileBytes, rowBytes - at));
+      for (int64_t c = 0; c < tileBytes / chunk; ++c)
+        std::memcpy(out + r * tileBytes + (c ^ (r & 7)) * chunk,
+                    row + c * chunk, chunk);
+    }
+}
+
 void interleaveRows(const char *rows, int64_t panel, int64_t rowBytes,
                     int64_t groupBytes, char *out) {
   switch (groupBytes) {
@@ -111,7 +127,10 @@ void EvaluatedWeight::readPanels(const RowSource &source, int64_t first,
       else
         std::memset(to, 0, rowBytes);
     }
-    interleaveRows(gathered.data(), panel, rowBytes, groupBytes,
-                   out.data() + p * panelBytes);
+    char *to = out.data() + p * panelBytes;
+    if (tiles)
+      swizzleRows(gathered.data(), panel, rowBytes, to);
+    else
+      interleaveRows(gathered.data(), panel, rowBytes, groupBytes, to);
   }
 }

@@ -155,7 +155,7 @@ static void addPlannedPasses(const PhaseOptions &options,
   passes.addPass(createCSEPass());
   passes.addPass(createCanonicalizerPass());
   passes.addPass(createFDPPDropReturnedArguments());
-  passes.addPass(createFDPPPackWeights());
+  passes.addPass(createFDPPPackWeights({options.target}));
   FDPPChooseVariantsOptions variants;
   variants.tileTokens = options.tileTokens;
   variants.tuning = options.tuning;
@@ -234,11 +234,13 @@ struct PipelineOptions : public PassPipelineOptions<PipelineOptions> {
       *this, "async-softmax",
       llvm::cl::desc("Asynchronous softmax in attention: auto, on, all, off"),
       llvm::cl::init(defaults.asyncSoftmax)};
+  Option<std::string> target{*this, "target", llvm::cl::desc("cpu or cuda"),
+                             llvm::cl::init(defaults.target)};
 
   PhaseOptions get() const {
-    return {dtype,           maxContext,  pageTokens, maxTokens, maxSequences,
-            decodeTokens,    tileTokens,  tuning,     device,    kernels,
-            /*features=*/"", asyncSoftmax};
+    return {dtype,           maxContext,   pageTokens, maxTokens, maxSequences,
+            decodeTokens,    tileTokens,   tuning,     device,    kernels,
+            /*features=*/"", asyncSoftmax, target};
   }
 };
 } // namespace

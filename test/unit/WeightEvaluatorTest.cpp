@@ -6,6 +6,7 @@
 
 #include "fdpp/Dialect/FDPP/IR/Seeded.h"
 #include "kernels/common/packing.h"
+#include "kernels/common/tiles.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/Func/IR/FuncOps.h"
@@ -189,6 +190,59 @@ TEST_F(WeightEvaluatorTest, PanelsAreInTheKernelsOrder) {
   expectKernelOrder<kernels::f16>(stored<kernels::f16>("mlp"), 9,
                                   {{Partner::gate_up, 37}});
   expectKernelOrder<float>(stored<float>("head"), 3, {{Partner::none, 50}});
+}
+
+/// Packs seeded<1> with the segments and compares with tiles.h.
+template <typename E>
+void expectTileOrder(ArrayRef<E> packed, int k,
+                     ArrayRef<kernels::ColumnSegment> segments) {
+  int64_t rows = 0;
+  for (const kernels::ColumnSegment &segment : segments)
+    rows += kernels::source_rows(segment);
+  SeededScale scale = SeededScale::of({rows, k});
+  int units = 0;
+  int64_t first = 0, real = 0;
+  const int whole = kernels::tiles_of(k) * kernels::tile_k;
+  for (const kernels::ColumnSegment &segment : segments) {
+    int count = kernels::tile_units(segment) * kernels::tile_rows;
+    for (int r = 0; r < count; ++r) {
+      int row = kernels::tile_source_row(segment, r);
+      real += row >= 0;
+      for (int c = 0; c < whole; ++c) {
+        E element =
+            packed[kernels::tile_index(units * kernels::tile_rows + r, c, k)];
+        bool zero = row < 0 || c >= k;
+        float expected = zero ? 0 : scale.element(1, (first + row) * k + c);
+        ASSERT_EQ(kernels::to_float(element),
+                  kernels::to_float(kernels::from_float<E>(expected)))
+            << "packed row " << r << ", k " << c;
+      }
+    }
+    units += kernels::tile_units(segment);
+    first += kernels::source_rows(segment);
+  }
+  EXPECT_EQ(real, rows);
+  EXPECT_EQ(int64_t(packed.size()), kernels::tile_elements(units, k));
+}
+
+TEST_F(WeightEvaluatorTest, TilesAreInTheKernelsOrder) {
+  parse(R"(
+    fdpp.weight @qkv [#fdpp.seeded<1>] layout <panel = 16, interleave = 64 as tiles,
+      [#fdpp.segment<columns = 144, partner = half, group = 48, dest = 0>,
+       #fdpp.segment<columns = 40, partner = half, group = 20, dest = 0>,
+       #fdpp.segment<columns = 20, dest = 1>]> : tensor<204x130xbf16>
+    fdpp.weight @mlp [#fdpp.seeded<1>] layout <panel = 16, interleave = 64 as tiles,
+      [#fdpp.segment<columns = 74, partner = gate_up, dest = 0>]> : tensor<74x9xf16>
+    fdpp.weight @head [#fdpp.seeded<1>] layout <panel = 16, interleave = 64 as tiles>
+      : tensor<50x64xbf16>)");
+  using kernels::Partner;
+  expectTileOrder<kernels::bf16>(
+      stored<kernels::bf16>("qkv"), 130,
+      {{Partner::half, 144, 48}, {Partner::half, 40, 20}, {Partner::none, 20}});
+  expectTileOrder<kernels::f16>(stored<kernels::f16>("mlp"), 9,
+                                {{Partner::gate_up, 37}});
+  expectTileOrder<kernels::bf16>(stored<kernels::bf16>("head"), 64,
+                                 {{Partner::none, 50}});
 }
 
 TEST_F(WeightEvaluatorTest, SeededElementsAreThoseOfTheDocs) {

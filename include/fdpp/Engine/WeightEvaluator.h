@@ -47,6 +47,7 @@ private:
   /// Rows as stored, -1 for zeros; empty without a layout.
   SmallVector<int64_t> order;
   int64_t panel = 1, interleave = 1;
+  bool tiles = false; // PanelOrder::Tiles
   int64_t rows = 0, columns = 0, elementBytes = 0;
   /// A unit is a row, or a panel of rows.
   int64_t units = 0, unitsPerBlock = 0, blocksPerLayer = 0;

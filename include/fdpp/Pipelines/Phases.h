@@ -65,6 +65,8 @@ struct PhaseOptions {
   std::string features; // its CPU features, separated by commas
   // As the option of --fdpp-use-async-softmax: auto, on or off.
   std::string asyncSoftmax = "auto";
+  // As the option of --fdpp-pack-weights: cpu or cuda.
+  std::string target = "cpu";
 };
 
 /// Adds the passes that lead from the phase before `phase` to it, and the check

@@ -55,6 +55,16 @@ static LogicalResult verifyLayout(WeightOp op, PanelsAttr layout) {
            << "has panels of " << layout.getPanel() << " rows, interleaved by "
            << layout.getInterleave() << "; expected 1 to " << mostRows
            << " and 1 to " << mostInterleaved;
+  constexpr int64_t tileBits = 128 * 8;
+  Type element = op.getTensorType().getElementType();
+  if (layout.getOrder() == PanelOrder::Tiles &&
+      (layout.getPanel() % 16 != 0 || !element.isIntOrFloat() ||
+       layout.getInterleave() * element.getIntOrFloatBitWidth() != tileBits))
+    return op.emitOpError()
+           << "has tiles of " << layout.getPanel() << " rows of "
+           << layout.getInterleave() << " " << element
+           << "; expected 16 rows, or a multiple, of 128 "
+              "bytes";
   if (layout.getSegments().empty())
     return success();
   const int64_t rows = op.getTensorType().getDimSize(0);
@@ -132,7 +142,8 @@ LogicalResult TransposeOp::verify() {
 //===----------------------------------------------------------------------===//
 
 namespace {
-/// Appends one panel: rows `first`, `first + 1`, ... up to `count` valid ones.
+/// Appends a panel, or a half: rows `first`, `first + 1`, ... up to `count`
+/// valid ones.
 void appendPanel(SmallVectorImpl<int64_t> &rows, int64_t first, int64_t count,
                  int64_t panel) {
   for (int64_t i = 0; i < panel; ++i)
@@ -155,6 +166,8 @@ void appendRun(SmallVectorImpl<int64_t> &rows, int64_t first, int64_t count,
 SmallVector<int64_t> mlir::fdpp::getPanelRows(PanelsAttr layout, int64_t rows) {
   SmallVector<int64_t> order;
   int64_t panel = layout.getPanel();
+  // Rows that lie together before their partners do.
+  int64_t run = layout.getOrder() == PanelOrder::Tiles ? panel / 2 : panel;
   if (layout.getSegments().empty()) {
     appendRun(order, 0, rows, 0, panel);
     return order;
@@ -169,10 +182,10 @@ SmallVector<int64_t> mlir::fdpp::getPanelRows(PanelsAttr layout, int64_t rows) {
     case PartnerKind::Half:
       for (int64_t g = 0; g < columns; g += segment.getGroup())
         appendRun(order, first + g, segment.getGroup() / 2,
-                  segment.getGroup() / 2, panel);
+                  segment.getGroup() / 2, run);
       break;
     case PartnerKind::GateUp:
-      appendRun(order, first, columns / 2, columns / 2, panel);
+      appendRun(order, first, columns / 2, columns / 2, run);
       break;
     }
     first += columns;

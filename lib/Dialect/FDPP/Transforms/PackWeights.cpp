@@ -16,7 +16,8 @@ namespace mlir::fdpp {
 using namespace mlir;
 using namespace mlir::fdpp;
 
-/// Rows of a panel: the 16 lanes of f32 every kernel works on.
+/// Rows of a panel: the 16 lanes of f32 every kernel of a CPU works on, and a
+/// tile of matrix units.
 static constexpr int64_t kPanelRows = 16;
 
 /// The segments as far as the order of rows goes. Segments without partners
@@ -34,20 +35,37 @@ static SmallVector<SegmentAttr> rowOrder(FusedLinearOp op) {
   return plain ? SmallVector<SegmentAttr>() : segments;
 }
 
-static PanelsAttr layoutFor(FusedLinearOp op) {
+/// Bytes of a row of a tile.
+static constexpr int64_t kTileBytes = 128;
+
+static PanelsAttr layoutForCPU(FusedLinearOp op) {
   auto type = cast<ShapedType>(op.getWeight().getType());
   int64_t interleave = type.getElementType().isBF16() ? 2 : 1;
-  return PanelsAttr::get(op.getContext(), kPanelRows, interleave, rowOrder(op));
+  return PanelsAttr::get(op.getContext(), kPanelRows, interleave,
+                         PanelOrder::Rows, rowOrder(op));
 }
 
-static LogicalResult pack(FusedLinearOp op, SymbolTableCollection &symbols) {
+static PanelsAttr layoutForCUDA(FusedLinearOp op) {
+  auto type = cast<ShapedType>(op.getWeight().getType());
+  if (type.getElementTypeBitWidth() != 16)
+    return {};
+  return PanelsAttr::get(op.getContext(), kPanelRows, kTileBytes / 2,
+                         PanelOrder::Tiles, rowOrder(op));
+}
+
+static LogicalResult pack(FusedLinearOp op, bool forCUDA,
+                          SymbolTableCollection &symbols) {
   auto at = op.getWeight().getDefiningOp<WeightAtOp>();
   if (!at)
     return op.emitOpError("reads a weight that is computed in the step; a "
                           "packed weight must be an fdpp.weight");
   auto weight =
       symbols.lookupNearestSymbolFrom<WeightOp>(at, at.getWeightAttr());
-  PanelsAttr layout = layoutFor(op);
+  PanelsAttr layout = forCUDA ? layoutForCUDA(op) : layoutForCPU(op);
+  if (!layout)
+    return op.emitOpError() << "has weights in "
+                            << cast<ShapedType>(at.getType()).getElementType()
+                            << "; cuda takes bf16 or f16 (--dtype)";
   if (!weight.getLayout()) {
     weight.setLayoutAttr(layout);
     remark::passed(weight.getLoc(),
@@ -67,11 +85,18 @@ static LogicalResult pack(FusedLinearOp op, SymbolTableCollection &symbols) {
 namespace {
 struct PackWeightsPass
     : public mlir::fdpp::impl::FDPPPackWeightsBase<PackWeightsPass> {
+  using Base::Base;
+
   void runOnOperation() override {
+    if (target != "cpu" && target != "cuda") {
+      getOperation().emitError("target '") << target << "' is not cpu or cuda";
+      return signalPassFailure();
+    }
     SymbolTableCollection symbols;
     WalkResult result = getOperation().walk([&](FusedLinearOp op) {
-      return failed(pack(op, symbols)) ? WalkResult::interrupt()
-                                       : WalkResult::advance();
+      return failed(pack(op, target == "cuda", symbols))
+                 ? WalkResult::interrupt()
+                 : WalkResult::advance();
     });
     if (result.wasInterrupted())
       signalPassFailure();

@@ -82,6 +82,10 @@ def FDPP_PartnerKind : FDPP_Enum<"PartnerKind",
     I32EnumAttrCase<"None", 0, "none">, I32EnumAttrCase<"Half", 1, "half">,
     I32EnumAttrCase<"GateUp", 2, "gate_up">]>;
 
+def FDPP_PanelOrder : FDPP_Enum<"PanelOrder",
+    "how rows and their partners lie in panels", [
+    I32EnumAttrCase<"Rows", 0, "rows">, I32EnumAttrCase<"Tiles", 1, "tiles">]>;
+
 def FDPP_CachePlane : FDPP_Enum<"CachePlane", "half of a cache page", [
     I32EnumAttrCase<"Key", 0, "key">, I32EnumAttrCase<"Value", 1, "value">]>;
 def FDPP_CachePlaneAttr : EnumAttr<FDPP_Dialect, FDPP_CachePlane, "plane"> {
@@ -124,12 +128,17 @@ def FDPP_PanelsAttr : FDPP_Attr<"Panels", "panels"> {
     `[rows / panel][K / interleave][panel][interleave]`, rows and K padded with
     zeros. Rows are ordered segment by segment; a segment with a partner
     alternates panels of values and panels of their partners, each padded to
-    whole panels (`kernels/common/packing.h` holds the order).
+    whole panels (`kernels/common/packing.h` holds the order). `as tiles`
+    both share a panel, half of it each, and the 16-byte chunk c of row
+    r of a panel lies at c xor (r mod 8): the 128-byte swizzle of a matrix
+    unit's tile.
   }];
   let parameters = (ins "int64_t":$panel, "int64_t":$interleave,
+      DefaultValuedParameter<"::mlir::fdpp::PanelOrder",
+                             "::mlir::fdpp::PanelOrder::Rows">:$order,
       OptionalArrayRefParameter<"::mlir::fdpp::SegmentAttr">:$segments);
   let assemblyFormat =
-      "`<` struct($panel, $interleave) (`,` `[` $segments^ `]`)? `>`";
+      "`<` struct($panel, $interleave) (`as` $order^)? (`,` `[` $segments^ `]`)? `>`";
 }
 
 def FDPP_VariantAttr : FDPP_Attr<"Variant", "variant"> {

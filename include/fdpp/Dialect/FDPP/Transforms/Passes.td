@@ -250,10 +250,14 @@ def FDPPPackWeights : Pass<"fdpp-pack-weights", "::mlir::ModuleOp"> {
   let summary = "Give each linear's weight the panel layout its kernels read";
   let description = [{
     Sets `layout` on every weight that a fused linear reads: panels of 16 rows in
-    the order of the segments, k interleaved by 2 for bf16. One packed copy serves
-    every variant and every entry, and a tied embedding is gathered from it. Two
-    uses that need different orders are an error.
+    the order of the segments. For the CPU k is interleaved by 2 for bf16; for
+    CUDA rows of 64 k are the swizzled tiles of its matrix units, and only types of
+    16 bits can be packed. One packed copy serves every variant and every entry,
+    and a tied embedding is gathered from it. Two uses that need different orders
+    are an error.
   }];
+  let options = [Option<"target", "target", "std::string", "\"cpu\"",
+                        "cpu or cuda">];
 }
 
 def FDPPPlaceArena : Pass<"fdpp-place-arena", "::mlir::ModuleOp"> {

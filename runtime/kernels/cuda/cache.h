@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// The paged KV cache:
+//
+//   [layer][page][k | v][kv_head][page_tokens][head_dim]
+//
+// A token's row of a head is contiguous, so that tiles of tokens by dimensions
+// are what tensor maps and 16-byte loads want.
+#ifndef FDPP_KERNELS_CUDA_CACHE_H
+#define FDPP_KERNELS_CUDA_CACHE_H
+
+#include "kernels/cuda/element.h"
+
+namespace fdpp::cuda {
+
+template <class E, int KvHeads, int HeadDim, int PageTokens = 64> struct Cache {
+  using element = E;
+  static constexpr int kv_heads = KvHeads, head_dim = HeadDim;
+  static constexpr int page_tokens = PageTokens;
+  static constexpr int64_t head_elements = int64_t(HeadDim) * PageTokens;
+  static_assert(HeadDim % 8 == 0, "rows are read 16 bytes at a time");
+
+  void *pages;   // [layer][num_pages] pages
+  int num_pages; // pages in one layer
+
+  /// Keys of one head in one page: [page_tokens][head_dim].
+  __device__ E *keys(int layer, int page, int head) const {
+    return static_cast<E *>(pages) +
+           (int64_t(layer) * num_pages + page) * 2 * KvHeads * head_elements +
+           head * head_elements;
+  }
+  __device__ E *values(int layer, int page, int head) const {
+    return keys(layer, page, head) + KvHeads * head_elements;
+  }
+};
+
+/// Stores one dimension of a token's key. `slot` is page * page_tokens + token,
+/// as token_slots gives it.
+template <class CacheType>
+__device__ void kv_store_key(const CacheType &cache, int layer, int slot,
+                             int head, int dim, float value, int = 1) {
+  constexpr int tokens = CacheType::page_tokens;
+  cache.keys(layer, slot / tokens,
+             head)[slot % tokens * CacheType::head_dim + dim] =
+      narrow<typename CacheType::element>(value);
+}
+template <class CacheType>
+__device__ void kv_store_value(const CacheType &cache, int layer, int slot,
+                               int head, int dim, float value, int = 1) {
+  constexpr int tokens = CacheType::page_tokens;
+  cache.values(layer, slot / tokens,
+               head)[slot % tokens * CacheType::head_dim + dim] =
+      narrow<typename CacheType::element>(value);
+}
+
+/// The same by the column of all heads' dimensions.
+template <class CacheType>
+__device__ void kv_store_key_columns(const CacheType &cache, int layer,
+                                     int slot, int column, float value,
+                                     int = 1) {
+  kv_store_key(cache, layer, slot, column / CacheType::head_dim,
+               column % CacheType::head_dim, value);
+}
+template <class CacheType>
+__device__ void kv_store_value_columns(const CacheType &cache, int layer,
+                                       int slot, int column, float value,
+                                       int = 1) {
+  kv_store_value(cache, layer, slot, column / CacheType::head_dim,
+                 column % CacheType::head_dim, value);
+}
+
+} // namespace fdpp::cuda
+
+#endif // FDPP_KERNELS_CUDA_CACHE_H

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// One element: what the CPU's vectors of 16 are here. Loads widen to f32, stores
+// round to nearest even. `lanes` is always 1: emitted epilogues name it.
+#ifndef FDPP_KERNELS_CUDA_ELEMENT_H
+#define FDPP_KERNELS_CUDA_ELEMENT_H
+
+#include "kernels/common/types.h"
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+namespace fdpp::cuda {
+
+inline constexpr int warp_size = 32;
+
+__device__ inline float widen(float value) { return value; }
+__device__ inline float widen(bf16 value) {
+  return __uint_as_float(uint32_t(value.bits) << 16);
+}
+__device__ inline float widen(f16 value) {
+  return __half2float(__ushort_as_half(value.bits));
+}
+
+template <class E> __device__ E narrow(float value);
+template <> __device__ inline float narrow<float>(float value) { return value; }
+template <> __device__ inline bf16 narrow<bf16>(float value) {
+  return {__bfloat16_as_ushort(__float2bfloat16_rn(value))};
+}
+template <> __device__ inline f16 narrow<f16>(float value) {
+  return {__half_as_ushort(__float2half_rn(value))};
+}
+
+template <class E> __device__ float load(const E *from, int = 1) {
+  return widen(*from);
+}
+template <class E> __device__ void store(E *to, float value, int = 1) {
+  *to = narrow<E>(value);
+}
+
+//===----------------------------------------------------------------------===//
+// Functions that epilogues call beside CUDA's own tanh; as near as f32 gives.
+//===----------------------------------------------------------------------===//
+
+__device__ inline float sigmoid(float x) { return 1.0f / (1.0f + ::expf(-x)); }
+__device__ inline float silu(float x) { return x / (1.0f + ::expf(-x)); }
+__device__ inline float relu(float x) { return x < 0.0f ? 0.0f : x; }
+/// x * Phi(x), Phi of the normal distribution.
+__device__ inline float gelu(float x) {
+  return 0.5f * x * (1.0f + ::erff(x * 0.70710678f));
+}
+/// Its approximation by tanh (Hendrycks and Gimpel, 2016).
+__device__ inline float gelu_tanh(float x) {
+  float inner = 0.79788456f * (x + 0.044715f * x * x * x);
+  return 0.5f * x * (1.0f + ::tanhf(inner));
+}
+
+//===----------------------------------------------------------------------===//
+// Sums over threads, in an order that depends on nothing but their number.
+//===----------------------------------------------------------------------===//
+
+__device__ inline float warp_sum(float value) {
+  for (int step = warp_size / 2; step > 0; step /= 2)
+    value += __shfl_xor_sync(0xffffffffu, value, step);
+  return value;
+}
+__device__ inline float warp_max(float value) {
+  for (int step = warp_size / 2; step > 0; step /= 2)
+    value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, step));
+  return value;
+}
+
+/// The sum over a block of `Threads`, known to each of them.
+template <int Threads> __device__ float block_sum(float value) {
+  constexpr int warps = Threads / warp_size;
+  __shared__ float partial[warps];
+  value = warp_sum(value);
+  if (threadIdx.x % warp_size == 0)
+    partial[threadIdx.x / warp_size] = value;
+  __syncthreads();
+  float sum = 0.0f;
+  for (int w = 0; w < warps; ++w)
+    sum += partial[w];
+  __syncthreads(); // partial may be written again
+  return sum;
+}
+
+} // namespace fdpp::cuda
+
+#endif // FDPP_KERNELS_CUDA_ELEMENT_H

@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+//   y[T, N] = prologue(x)[T, K] . W[N, K]^T, given value by value to epilogues
+//
+// One packed copy of W (common/tiles.h) serves every T. A block of threads
+// takes units of 16 rows of W; its warps share out the tiles along K, multiply
+// them by mma.m16n8k16 with W as the wide operand and tokens as the narrow one,
+// 8 at a time, and add their results up in the order of the warps.
+//
+// No shared memory lies between W and the registers. The fragments of an mma
+// may take the elements of k in any order as long as W and x take the same one:
+// a thread reads 16 bytes, 8 neighbouring k, of each of its two rows of W and
+// of its token, and they are its elements of two mma.
+#ifndef FDPP_KERNELS_CUDA_LINEAR_H
+#define FDPP_KERNELS_CUDA_LINEAR_H
+
+#include "kernels/common/tiles.h"
+#include "kernels/cuda/cache.h"
+#include "kernels/cuda/prologue.h"
+
+namespace fdpp::cuda {
+
+using fdpp::Partner;
+
+//===----------------------------------------------------------------------===//
+// Variants.
+//===----------------------------------------------------------------------===//
+
+/// A variant: most tokens of a block of threads. Bytes of weights on their way
+/// are the hardware's here, and not chosen.
+template <int Tokens, int = 0> struct Variant {
+  static constexpr int tokens = Tokens;
+};
+
+/// Variant V for at most `Limit` tokens.
+template <int Limit, class V> struct UpTo {
+  static constexpr int limit = Limit;
+  using variant = V;
+};
+template <class V> using Otherwise = UpTo<INT32_MAX, V>;
+
+/// Ranges with increasing limits; the first whose limit is at least the number
+/// of tokens counts.
+template <class... Ranges> struct ByTokens {};
+
+template <class Range, class... Rest>
+constexpr int tokens_of_variant(ByTokens<Range, Rest...>, int tokens) {
+  if constexpr (sizeof...(Rest) > 0)
+    if (tokens > Range::limit)
+      return tokens_of_variant(ByTokens<Rest...>(), tokens);
+  return Range::variant::tokens;
+}
+
+//===----------------------------------------------------------------------===//
+// The kernel.
+//===----------------------------------------------------------------------===//
+
+template <class Epilogue> constexpr ColumnSegment segment_of() {
+  ColumnSegment segment{Epilogue::partner, Epilogue::columns, 0};
+  if constexpr (Epilogue::partner == Partner::half)
+    segment.group = Epilogue::group;
+  return segment;
+}
+
+inline constexpr int linear_warps = 8;
+inline constexpr int linear_threads = linear_warps * warp_size;
+/// Tokens that one mma multiplies, and most of a block of threads.
+inline constexpr int mma_tokens = 8, most_block_tokens = 64;
+
+/// d += a . b for a 16 x 16 tile of W and 16 x 8 of the tokens.
+template <class E>
+__device__ void mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0,
+                    uint32_t b1) {
+  if constexpr (std::is_same_v<E, bf16>)
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+  else
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+/// 16 bytes that are read once.
+__device__ inline uint4 load_once(const void *from) {
+  uint4 value;
+  asm volatile("ld.global.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+               : "=r"(value.x), "=r"(value.y), "=r"(value.z), "=r"(value.w)
+               : "l"(from));
+  return value;
+}
+
+/// The epilogue of a unit, over its sums[16 rows][stride].
+template <class Epilogue>
+__device__ void run_unit(const Epilogue &epilogue, int unit, int first,
+                         int tokens, const float *sums, int stride) {
+  constexpr ColumnSegment segment = segment_of<Epilogue>();
+  constexpr int width = unit_width(Epilogue::partner);
+  const UnitColumns at = tile_columns(segment, unit);
+  for (int i = threadIdx.x; i < width * tokens; i += linear_threads) {
+    const int row = i % width, token = i / width;
+    if (row >= at.lanes)
+      continue;
+    const float value = sums[row * stride + token];
+    const float partner = sums[(row + tile_rows - width) * stride + token];
+    epilogue(value, partner, first + token, at.first + row, 1);
+  }
+}
+
+/// The epilogue whose segment the unit is of.
+template <class Epilogue, class... Rest>
+__device__ void run_epilogues(int unit, int first, int tokens,
+                              const float *sums, int stride,
+                              const Epilogue &epilogue, const Rest &...rest) {
+  constexpr int units = tile_units(segment_of<Epilogue>());
+  if (unit < units)
+    return run_unit(epilogue, unit, first, tokens, sums, stride);
+  if constexpr (sizeof...(Rest) > 0)
+    run_epilogues(unit - units, first, tokens, sums, stride, rest...);
+}
+
+/// `Columns` groups of 8 tokens; x is [tokens][tiles_of(K) * 64].
+template <int K, int Columns, class E, class... Epilogues>
+__global__ void __launch_bounds__(linear_threads)
+    linear_kernel(int tokens, int units, const E *x, const E *weights,
+                  Epilogues... epilogues) {
+  constexpr int tiles = tiles_of(K), width = Columns * mma_tokens;
+  constexpr int stride = width + 4; // neighbouring rows in different banks
+  __shared__ float partial[linear_warps][tile_rows * stride];
+  const int warp = int(threadIdx.x) / warp_size;
+  const int lane = int(threadIdx.x) % warp_size, g = lane / 4, t = lane % 4;
+  const int first = int(blockIdx.y) * width;
+  const int count = tokens - first < width ? tokens - first : width;
+  // Row g and g + 8 of a tile have one swizzle.
+  const int chunk[2] = {(t ^ g) * 8, ((t + 4) ^ g) * 8};
+  for (int unit = int(blockIdx.x); unit < units; unit += int(gridDim.x)) {
+    const E *from = weights + int64_t(unit) * tiles * tile_rows * tile_k;
+    float sums[Columns][4] = {};
+#pragma unroll 2
+    for (int tile = warp; tile < tiles; tile += linear_warps) {
+      const E *row = from + int64_t(tile) * tile_rows * tile_k + g * tile_k;
+      uint4 w[2][2];
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        w[half][0] = load_once(row + chunk[half]);
+        w[half][1] = load_once(row + 8 * tile_k + chunk[half]);
+      }
+#pragma unroll
+      for (int c = 0; c < Columns; ++c) {
+        // A column beyond the tokens repeats one; nobody reads its sums.
+        int token = c * mma_tokens + g;
+        token = first + (token < count ? token : 0);
+        const E *at = x + int64_t(token) * tiles * tile_k + tile * tile_k + t * 8;
+#pragma unroll
+        for (int half = 0; half < 2; ++half) {
+          const uint4 v = *reinterpret_cast<const uint4 *>(at + half * 32);
+          const uint4 &a = w[half][0], &b = w[half][1];
+          mma<E>(sums[c], {a.x, b.x, a.y, b.y}, v.x, v.y);
+          mma<E>(sums[c], {a.z, b.z, a.w, b.w}, v.z, v.w);
+        }
+      }
+    }
+#pragma unroll
+    for (int c = 0; c < Columns; ++c)
+#pragma unroll
+      for (int i = 0; i < 4; ++i)
+        partial[warp][(g + i / 2 * 8) * stride + c * mma_tokens + 2 * t +
+                      i % 2] = sums[c][i];
+    __syncthreads();
+    for (int i = threadIdx.x; i < tile_rows * stride; i += linear_threads) {
+      float sum = partial[0][i];
+#pragma unroll
+      for (int w = 1; w < linear_warps; ++w)
+        sum += partial[w][i];
+      partial[0][i] = sum;
+    }
+    __syncthreads();
+    run_epilogues(unit, first, count, partial[0], stride, epilogues...);
+    __syncthreads(); // partial is written again
+  }
+}
+
+//===----------------------------------------------------------------------===//
+// Launching.
+//===----------------------------------------------------------------------===//
+
+/// Bytes of scratch: the tokens' rows behind the prologue, in the weight's type.
+constexpr int64_t linear_scratch_bytes(int tokens, int k, int /*threads*/) {
+  return int64_t(tokens) * tiles_of(k) * tile_k * 2;
+}
+
+template <int K, int Columns, class E, class... Epilogues>
+void launch_linear(Stream &stream, int tokens, const E *x, const E *weights,
+                   const Epilogues &...epilogues) {
+  constexpr int units = (0 + ... + tile_units(segment_of<Epilogues>()));
+  // Blocks of one unit balance best; more of them than fit wait their turn.
+  constexpr int width = Columns * mma_tokens;
+  stream.launch(linear_kernel<K, Columns, E, Epilogues...>,
+                dim3(unsigned(units), unsigned((tokens + width - 1) / width)),
+                linear_threads, 0, tokens, units, x, weights, epilogues...);
+}
+
+/// The linear by the variant that `Variants` names for this many tokens.
+/// `weights` holds the segments of the epilogues one after another; `scratch` is
+/// linear_scratch_bytes(tokens, K, 0) bytes, 128-aligned.
+template <class Variants, class Prologue, class E, class... Epilogues>
+void linear_by_tokens(Stream &stream, int tokens, const Prologue &rows,
+                      const E *weights, void *scratch,
+                      const Epilogues &...epilogues) {
+  constexpr int k = Prologue::columns, padded = tiles_of(k) * tile_k;
+  // A step may want no logits at all.
+  if (tokens == 0)
+    return;
+  E *x = static_cast<E *>(scratch);
+  stream.launch(prologue_kernel<padded, Prologue, E>, dim3(unsigned(tokens)),
+                row_threads, 0, rows, x);
+  int most = tokens_of_variant(Variants(), tokens);
+  most = tokens < most ? tokens : most;
+  if (most <= 8)
+    launch_linear<k, 1>(stream, tokens, x, weights, epilogues...);
+  else if (most <= 16)
+    launch_linear<k, 2>(stream, tokens, x, weights, epilogues...);
+  else if (most <= 32)
+    launch_linear<k, 4>(stream, tokens, x, weights, epilogues...);
+  else
+    launch_linear<k, 8>(stream, tokens, x, weights, epilogues...);
+}
+
+} // namespace fdpp::cuda
+
+#endif // FDPP_KERNELS_CUDA_LINEAR_H
