@@ -4,10 +4,13 @@
 
 #include "EngineFolder.h"
 #include "LoadModel.h"
+#include "fdpp/Engine/CpuArch.h"
+#include "fdpp/Engine/CudaArch.h"
 #include "fdpp/Engine/InternalError.h"
 #include "fdpp/Engine/WriteEngine.h"
 #include "fdpp/Pipelines/Registration.h"
 #include "fdpp/Target/CPU/EmitCPU.h"
+#include "fdpp/Target/CUDA/EmitCUDA.h"
 #include "fdpp/Target/Common/ModelPrinter.h"
 #include "fdpp/Tuning/TuningTable.h"
 
@@ -37,6 +40,7 @@ public:
 
 private:
   llvm::Error prepare();
+  llvm::Error prepareArch();
   llvm::Error prepareTuning();
   void useTable(const TuningTable &table, StringRef file);
   llvm::Error openReused();
@@ -65,6 +69,9 @@ private:
   std::string source, tuningNote;
 };
 
+/// Most tokens that a block of the CUDA linears takes (kernels/cuda/linear.h).
+constexpr int64_t kCudaBlockTokens = 64;
+
 /// The dialects, and no threads: passes must remark in one order always.
 MLIRContext::Threading single() { return MLIRContext::Threading::DISABLED; }
 
@@ -86,19 +93,42 @@ Compilation::Compilation(const CompileOptions &options, raw_ostream &out,
 //===----------------------------------------------------------------------===//
 
 llvm::Error Compilation::prepare() {
-  if (options.target != "cpu")
-    return createStringError("--target=" + options.target +
-                             ": this version compiles for cpu only");
-  llvm::Expected<CpuArch> arch = resolveCpuArch(options.arch);
-  if (!arch)
-    return arch.takeError();
-  request.arch = *arch;
-  phases.tileTokens = arch->tileTokens();
+  phases.target = options.target;
+  if (llvm::Error error = prepareArch())
+    return error;
   request.modelName = path::filename(options.model).str();
   request.modelFolder = path::parent_path(options.model).str();
   if (request.modelFolder.empty())
     request.modelFolder = ".";
-  return prepareTuning();
+  return options.target == "cpu" ? prepareTuning() : llvm::Error::success();
+}
+
+llvm::Error Compilation::prepareArch() {
+  if (options.target == "cpu") {
+    llvm::Expected<CpuArch> arch = resolveCpuArch(options.arch);
+    if (!arch)
+      return arch.takeError();
+    request.arch = *arch;
+    phases.tileTokens = arch->tileTokens();
+    phases.kernels = arch->kernels();
+    phases.features = llvm::join(arch->features, ",");
+    return llvm::Error::success();
+  }
+  if (options.target != "cuda")
+    return createStringError("--target=" + options.target +
+                             ": this version compiles for cpu and cuda");
+  if (options.taps || !options.tuning.empty())
+    return createStringError("--target=cuda: this version has no " +
+                             StringRef(options.taps ? "taps" : "tuning") +
+                             " for cuda");
+  if (phases.dtype == "f32")
+    return createStringError("--dtype=f32: cuda engines take bf16 or f16");
+  llvm::Expected<TargetArch> arch = resolveCudaArch(options.arch);
+  if (!arch)
+    return arch.takeError();
+  request.arch = *arch;
+  phases.tileTokens = kCudaBlockTokens;
+  return llvm::Error::success();
 }
 
 /// Whether code of --arch is for the very machine that compiles it.
@@ -123,8 +153,6 @@ void Compilation::useTable(const TuningTable &table, StringRef file) {
 llvm::Error Compilation::prepareTuning() {
   if (isForHost(options.arch))
     phases.device = ::fdpp::runtime::cpuIdentity().key();
-  phases.kernels = request.arch.kernels();
-  phases.features = llvm::join(request.arch.features, ",");
   if (options.tuning == "none")
     return llvm::Error::success();
   bool wanted = !options.tuning.empty();
@@ -227,7 +255,8 @@ llvm::Error Compilation::prepareEngine() {
     return error;
   llvm::Expected<NativeCompiler> found =
       options.reuse.empty()
-          ? NativeCompiler::find(options.cxx, options.executable)
+          ? NativeCompiler::find(options.target, options.cxx,
+                                 options.executable)
           : NativeCompiler::findHeadersOnly(options.executable);
   if (!found)
     return found.takeError();
@@ -353,9 +382,17 @@ llvm::Error Compilation::lower() {
 }
 
 llvm::Error Compilation::emitText() {
+  // Its kernels read 16 bytes of a head at a time.
+  if (options.target == "cuda")
+    if (auto model = (*module)->getAttrOfType<ModelAttr>(kModelAttr);
+        model && model.getHeadDim() % 8 != 0)
+      return createStringError("--target=cuda: heads of " +
+                               llvm::Twine(model.getHeadDim()) +
+                               " elements; cuda takes multiples of 8");
   FirstError errors(context);
   llvm::raw_string_ostream os(source);
-  if (failed(::fdpp::emitCPU(*module, os)))
+  auto emit = options.target == "cuda" ? ::fdpp::emitCUDA : ::fdpp::emitCPU;
+  if (failed(emit(*module, os)))
     return createStringError(
         errors.take("the module cannot be printed as source"));
   return llvm::Error::success();

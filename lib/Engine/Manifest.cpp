@@ -37,13 +37,18 @@ static void writeVersions(llvm::json::OStream &json,
     });
 }
 
-static void writeTarget(llvm::json::OStream &json, const CpuArch &arch) {
+static void writeTarget(llvm::json::OStream &json, const TargetArch &arch) {
   utsname machine;
   uname(&machine);
   json.attributeObject("target", [&] {
-    json.attribute("name", "cpu");
+    json.attribute("name", arch.target);
     json.attribute("machine", machine.machine);
-    writeStrings(json, "arch", arch.name);
+    SmallVector<StringRef> names;
+    StringRef(arch.name).split(names, ',');
+    json.attributeArray("arch", [&] {
+      for (StringRef name : names)
+        json.value(name);
+    });
     writeStrings(json, "features", arch.features);
   });
 }

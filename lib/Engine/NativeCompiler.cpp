@@ -58,26 +58,48 @@ static llvm::Expected<std::string> findHeaders(StringRef executable) {
                            "; install fdpp again or set FDPP_INCLUDE_DIR");
 }
 
-static llvm::Expected<std::string> findProgram(StringRef cxx) {
+namespace {
+/// A compiler: where it is looked for and how it is told from other programs.
+struct Kind {
+  StringRef variable; // of the environment
+  std::initializer_list<StringRef> names;
+  StringRef called, install;
+  StringRef version; // the line of --version that tells it has this
+};
+} // namespace
+
+static const Kind kClang = {
+    "FDPP_CXX",
+    {"clang++-22", "/usr/lib/llvm-22/bin/clang++", "clang++"},
+    "clang++",
+    "no clang++-22 or clang++ found; install clang-22 (utils/setup.sh does)",
+    "clang"};
+static const Kind kNvcc = {
+    "FDPP_NVCC",
+    {"nvcc", "/usr/local/cuda/bin/nvcc"},
+    "nvcc",
+    "no nvcc found; install the CUDA Toolkit 13 (it needs no gpu)",
+    "release "};
+
+static llvm::Expected<std::string> findProgram(const Kind &kind,
+                                               StringRef cxx) {
   std::string wanted = cxx.str();
   StringRef origin = "--cxx";
   if (wanted.empty()) {
-    wanted = llvm::sys::Process::GetEnv("FDPP_CXX").value_or("");
-    origin = "FDPP_CXX";
+    wanted = llvm::sys::Process::GetEnv(kind.variable).value_or("");
+    origin = kind.variable;
   }
   if (!wanted.empty()) {
     if (auto found = llvm::sys::findProgramByName(wanted))
       return *found;
-    return createStringError(origin + ": no program '" + wanted +
-                             "'; name a clang++");
+    return createStringError(origin + ": no program '" + wanted + "'; name a " +
+                             kind.called);
   }
-  for (StringRef name :
-       {"clang++-22", "/usr/lib/llvm-22/bin/clang++", "clang++"})
+  for (StringRef name : kind.names)
     if (auto found = llvm::sys::findProgramByName(name);
         found && llvm::sys::fs::can_execute(*found))
       return *found;
-  return createStringError("no clang++-22 or clang++ found; install clang-22 "
-                           "(utils/setup.sh does) or name one with --cxx");
+  return createStringError(kind.install + " or name one with --cxx");
 }
 
 namespace {
@@ -124,10 +146,12 @@ static int run(llvm::ArrayRef<std::string> arguments, const Log &log,
   return llvm::sys::ExecuteAndWait(arguments.front(), words, given, redirects);
 }
 
-llvm::Expected<NativeCompiler> NativeCompiler::find(StringRef cxx,
-                                                    StringRef executable) {
+llvm::Expected<NativeCompiler>
+NativeCompiler::find(StringRef target, StringRef cxx, StringRef executable) {
   NativeCompiler compiler;
-  llvm::Expected<std::string> program = findProgram(cxx);
+  compiler.isCuda = target == "cuda";
+  const Kind &kind = compiler.isCuda ? kNvcc : kClang;
+  llvm::Expected<std::string> program = findProgram(kind, cxx);
   if (!program)
     return program.takeError();
   compiler.program = *program;
@@ -137,10 +161,15 @@ llvm::Expected<NativeCompiler> NativeCompiler::find(StringRef cxx,
   compiler.headers = *headers;
   Log log;
   int status = run({compiler.program, "--version"}, log);
-  compiler.version = StringRef(log.read()).split('\n').first.str();
-  if (status != 0 || !StringRef(compiler.version).contains("clang"))
-    return createStringError(compiler.program +
-                             ": not a clang++; name one with --cxx");
+  std::string text = log.read();
+  llvm::SmallVector<StringRef> lines;
+  StringRef(text).split(lines, '\n');
+  auto line = llvm::find_if(
+      lines, [&](StringRef line) { return line.contains(kind.version); });
+  if (status != 0 || line == lines.end())
+    return createStringError(compiler.program + ": not a " + kind.called +
+                             "; name one with --cxx");
+  compiler.version = line->str();
   return compiler;
 }
 
@@ -182,10 +211,10 @@ static bool isScript(StringRef program) {
 }
 
 std::optional<std::string>
-NativeCompiler::getObjectKey(const CpuArch &arch, StringRef source,
+NativeCompiler::getObjectKey(const TargetArch &arch, StringRef source,
                              StringRef digest) const {
   fs::file_status status;
-  if (isScript(program) || fs::status(program, status))
+  if (isCuda || isScript(program) || fs::status(program, status))
     return std::nullopt;
   // Versions of a compiler under development may share a name.
   auto changed = status.getLastModificationTime().time_since_epoch().count();
@@ -207,20 +236,30 @@ NativeCompiler::getObjectKey(const CpuArch &arch, StringRef source,
 // Compiling.
 //===----------------------------------------------------------------------===//
 
-std::vector<std::string> NativeCompiler::arguments(const CpuArch &arch,
+std::vector<std::string> NativeCompiler::arguments(const TargetArch &arch,
                                                    StringRef headers,
                                                    StringRef source,
                                                    StringRef output) const {
-  // The standard library is linked in, so that an engine does not depend on
-  // the one of the machine it was compiled on.
   std::vector<std::string> list = {"-std=c++20", "-O3"};
   llvm::append_range(list, arch.flags);
-  llvm::append_range(list, std::initializer_list<const char *>{
-                               "-mprefer-vector-width=512", "-ffp-contract=on",
-                               "-Wno-psabi", "-fno-exceptions", "-fno-rtti",
-                               "-fPIC", "-shared", "-fvisibility=hidden",
-                               "-static-libstdc++", "-static-libgcc",
-                               "-Wl,--exclude-libs,ALL", "-Wl,-z,defs"});
+  // The standard library is linked in, so that an engine does not depend on
+  // the one of the machine it was compiled on; so is CUDA's runtime.
+  if (isCuda)
+    llvm::append_range(
+        list, std::initializer_list<const char *>{
+                  "--expt-relaxed-constexpr", "--extended-lambda",
+                  "--diag-suppress=177", "--objdir-as-tempdir", "-shared",
+                  "--cudart=static",
+                  "--compiler-options=-fPIC,-fvisibility=hidden,-static-"
+                  "libstdc++,-static-libgcc",
+                  "--linker-options=--exclude-libs,ALL,-z,defs"});
+  else
+    llvm::append_range(
+        list, std::initializer_list<const char *>{
+                  "-mprefer-vector-width=512", "-ffp-contract=on", "-Wno-psabi",
+                  "-fno-exceptions", "-fno-rtti", "-fPIC", "-shared",
+                  "-fvisibility=hidden", "-static-libstdc++", "-static-libgcc",
+                  "-Wl,--exclude-libs,ALL", "-Wl,-z,defs"});
   list.push_back("-I" + headers.str());
   list.push_back("-I" + headers.str() + "/include");
   list.push_back(source.str());
@@ -229,9 +268,10 @@ std::vector<std::string> NativeCompiler::arguments(const CpuArch &arch,
   return list;
 }
 
-std::vector<std::string> NativeCompiler::describe(const CpuArch &arch) const {
+std::vector<std::string>
+NativeCompiler::describe(const TargetArch &arch) const {
   std::vector<std::string> list =
-      arguments(arch, "$FDPP_INCLUDE_DIR", "model.cpp", "../model.so");
+      arguments(arch, "$FDPP_INCLUDE_DIR", getSourceName(), "../model.so");
   list.insert(list.begin(), path::filename(program).str());
   return list;
 }
@@ -249,7 +289,7 @@ static std::string firstError(StringRef log) {
   return first.empty() ? "it said nothing" : first.str();
 }
 
-llvm::Error NativeCompiler::compile(const CpuArch &arch, StringRef source,
+llvm::Error NativeCompiler::compile(const TargetArch &arch, StringRef source,
                                     StringRef output, StringRef scratch) const {
   std::vector<std::string> list = arguments(arch, headers, source, output);
   list.insert(list.begin(), program);
@@ -271,7 +311,8 @@ llvm::Error NativeCompiler::compile(const CpuArch &arch, StringRef source,
       return createStringError(program + ": cannot compile the model: " + why);
   // What was emitted is wrong: keep it for the report of this defect.
   SmallString<128> kept;
-  if (!fs::createTemporaryFile("fdpp-model", "cpp", kept))
+  if (!fs::createTemporaryFile("fdpp-model",
+                               path::extension(source).drop_front(), kept))
     fs::copy_file(source, kept);
   return llvm::make_error<InternalError>(path::filename(program).str() +
                                          " refuses the emitted source: " + why +

@@ -129,7 +129,8 @@ llvm::Error EngineWriter::writeCode(StringRef source,
     command += (command.empty() ? "" : " ") + word;
   if (llvm::Error error = folder.makeSubfolder("source"))
     return error;
-  if (llvm::Error error = folder.write("source/model.cpp", source))
+  if (llvm::Error error =
+          folder.write("source/" + compiler.getSourceName().str(), source))
     return error;
   if (request.reused)
     return takeCode(*request.reused);
@@ -178,9 +179,10 @@ llvm::Error EngineWriter::compileCode(StringRef source,
     }
   }
   listener("compiling the kernels", 0, 0);
-  if (llvm::Error error =
-          compiler.compile(request.arch, folder.pathOf("source/model.cpp"),
-                           library, folder.pathOf("scratch")))
+  if (llvm::Error error = compiler.compile(
+          request.arch,
+          folder.pathOf("source/" + compiler.getSourceName().str()), library,
+          folder.pathOf("scratch")))
     return error;
   if (!cache)
     return llvm::Error::success();

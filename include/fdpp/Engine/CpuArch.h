@@ -5,22 +5,17 @@
 #ifndef FDPP_ENGINE_CPUARCH_H
 #define FDPP_ENGINE_CPUARCH_H
 
+#include "fdpp/Engine/TargetArch.h"
+
 #include "llvm/ADT/StringRef.h"
 #include "llvm/Support/Error.h"
 
 #include <cstdint>
-#include <string>
-#include <vector>
 
 namespace mlir::fdpp {
 
-/// A CPU to compile for. `features` are those of docs/engine-format.md's list
-/// that code for it may use, sorted.
-struct CpuArch {
-  std::string name;
-  std::vector<std::string> features;
-  std::vector<std::string> flags; // for clang
-
+/// A CPU to compile for. `features` are those of docs/engine-format.md's list.
+struct CpuArch : TargetArch {
   /// Tokens that the widest register tile of its kernels holds: widest_tile of
   /// runtime/kernels/cpu/tile.h.
   int64_t tileTokens() const;

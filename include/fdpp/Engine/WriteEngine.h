@@ -5,12 +5,12 @@
 #ifndef FDPP_ENGINE_WRITEENGINE_H
 #define FDPP_ENGINE_WRITEENGINE_H
 
-#include "fdpp/Engine/CpuArch.h"
 #include "fdpp/Engine/Inputs.h"
 #include "fdpp/Engine/NativeCompiler.h"
 #include "fdpp/Engine/Report.h"
 #include "fdpp/Engine/ReusedEngine.h"
 #include "fdpp/Engine/StageListener.h"
+#include "fdpp/Engine/TargetArch.h"
 
 namespace mlir::fdpp {
 
@@ -22,7 +22,7 @@ struct EngineRequest {
   std::vector<std::string> command;    // that builds the engine again
   std::string key;                     // see isUpToDate
   std::vector<std::string> companions; // see findCompanions
-  CpuArch arch;
+  TargetArch arch;
   std::optional<InputFile> tuning; // the table that was used
   int64_t tuningFormat = 0;        // its format, 0 without one
   std::optional<InputFile> phi;    // in the place of a companion; a path
