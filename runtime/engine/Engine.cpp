@@ -2,6 +2,7 @@
 #include "Engine.h"
 
 #include "BlasLibrary.h"
+#include "CudaDevice.h"
 #include "Error.h"
 #include "JsonReader.h"
 #include "Phi.h"
@@ -29,6 +30,8 @@ Engine::Engine(const std::string &folder, bool verify)
   if (callsSgemm(table()))
     openBlas();
   bases = matchWeights(table(), *weightFile);
+  if (description.target != "cpu")
+    openDevice();
   if (description.file("phi.json"))
     phi = readPhi(description.path("phi.json"), description.limits.layers,
                   description.limits.query_heads);
@@ -45,6 +48,18 @@ void Engine::openBlas() {
               "; install libblis4-serial, name another library in FDPP_BLAS, "
               "or compile the model with --tuning=none");
   }
+}
+
+void Engine::openDevice() {
+  gpu = openCudaDevice(0);
+  checkCudaArch(*gpu, description.rebuildHere);
+  for (int32_t i = 0; i < table().num_weights; ++i) {
+    const fdpp_weight_entry &entry = table().weights[i];
+    weightsThere.emplace_back(*gpu, entry.bytes, "weights");
+    gpu->upload(weightsThere.back().data(), bases[i], entry.bytes);
+    bases[i] = weightsThere.back().data();
+  }
+  gpu->wait();
 }
 
 void Engine::readStopTokens() {
@@ -100,7 +115,8 @@ ModelView Engine::view() const {
           phi.empty() ? nullptr : phi.data(),
           description.stepWeightBytes,
           description.stepTokenBytes,
-          sgemm};
+          sgemm,
+          gpu ? gpu.get() : &cpuDevice()};
 }
 
 } // namespace fdpp::runtime

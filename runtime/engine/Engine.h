@@ -2,6 +2,7 @@
 #ifndef FDPP_RUNTIME_ENGINE_ENGINE_H
 #define FDPP_RUNTIME_ENGINE_ENGINE_H
 
+#include "Device.h"
 #include "Manifest.h"
 #include "ModelLibrary.h"
 #include "Session.h"
@@ -65,10 +66,14 @@ private:
   void readStopTokens();
   /// For models with calls_sgemm.
   void openBlas();
+  /// Puts the weights into the memory of the target's device.
+  void openDevice();
 
   Manifest description;
   std::unique_ptr<WeightFile> weightFile;
   std::unique_ptr<ModelLibrary> library;
+  std::unique_ptr<Device> gpu; // null: the target is cpu
+  std::vector<DeviceMemory> weightsThere;
   std::vector<const void *> bases; // of each weight, in the model's order
   std::vector<float> phi;          // empty: none
   fdpp_sgemm_fn sgemm = nullptr;   // where the model calls it

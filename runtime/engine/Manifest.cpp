@@ -193,9 +193,10 @@ Manifest readManifest(const std::string &folder) {
 
 void checkTarget(const Manifest &manifest) {
   std::string path = manifest.path("engine.json");
-  if (manifest.target != "cpu")
+  if (manifest.target != "cpu" && manifest.target != "cuda")
     userError(path + ": compiled for target '" + manifest.target +
-              "', but this runtime has only 'cpu'; " + manifest.rebuildHere);
+              "', but this runtime has only 'cpu' and 'cuda'; " +
+              manifest.rebuildHere);
   struct utsname name;
   if (uname(&name) == 0 && manifest.machine != name.machine)
     userError(path + ": compiled for " + manifest.machine +

@@ -36,11 +36,16 @@ template <class E> struct Job {
   uint64_t seed;
   std::vector<E> values = evenValues<E>();
 
-  void page(uint64_t layer, uint64_t number) const {
+  uint8_t *place(uint64_t layer, uint64_t number) const {
+    return static_cast<uint8_t *>(pages.cache) +
+           (layer * pages.pages + number) * pages.pageBytes;
+  }
+
+  /// Writes the page to `to`.
+  void page(uint64_t layer, uint64_t number, uint8_t *bytes) const {
+    auto *to = reinterpret_cast<E *>(bytes);
     uint64_t at = layer * pages.pages + number;
     uint64_t count = pages.pageBytes / sizeof(E);
-    auto *base = static_cast<uint8_t *>(pages.cache);
-    auto *to = reinterpret_cast<E *>(base + at * pages.pageBytes);
     uint64_t begin = mixed(seed) + at * count;
     for (uint64_t i = 0; i < count; i += 4) {
       uint64_t bits = mixed(begin + i);
@@ -53,26 +58,42 @@ template <class E> struct Job {
     const Job &job = *static_cast<const Job *>(ctx);
     for (int32_t layer = 0; layer < job.pages.layers; ++layer)
       for (size_t i = index; i < job.pages.of.size(); i += count)
-        job.page(layer, job.pages.of[i]);
+        job.page(layer, job.pages.of[i], job.place(layer, job.pages.of[i]));
+  }
+
+  void send(Device &device) const {
+    StagingMemory staging(device, pages.pageBytes);
+    auto *bytes = static_cast<uint8_t *>(staging.data());
+    for (int32_t layer = 0; layer < pages.layers; ++layer)
+      for (int32_t number : pages.of) {
+        page(layer, number, bytes);
+        device.upload(place(layer, number), bytes, pages.pageBytes);
+        device.wait();
+      }
   }
 };
 
 template <class E>
-void fill(const CachePages &pages, uint64_t seed, ThreadTeam &team) {
+void fill(const CachePages &pages, uint64_t seed, Device &device,
+          ThreadTeam &team) {
   Job<E> job{pages, seed};
-  team.parallel(Job<E>::run, &job);
+  if (device.isHost())
+    team.parallel(Job<E>::run, &job);
+  else
+    job.send(device);
 }
 
 } // namespace
 
-void fillRandom(const CachePages &pages, uint64_t seed, ThreadTeam &team) {
+void fillRandom(const CachePages &pages, uint64_t seed, Device &device,
+                ThreadTeam &team) {
   switch (pages.dtype) {
   case FDPP_F32:
-    return fill<float>(pages, seed, team);
+    return fill<float>(pages, seed, device, team);
   case FDPP_BF16:
-    return fill<bf16>(pages, seed, team);
+    return fill<bf16>(pages, seed, device, team);
   case FDPP_F16:
-    return fill<f16>(pages, seed, team);
+    return fill<f16>(pages, seed, device, team);
   default:
     userError(std::string("a cache of ") + kDtypes[pages.dtype].name +
               " cannot be filled with random numbers; prefill the sequence");

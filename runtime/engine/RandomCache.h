@@ -2,6 +2,7 @@
 #ifndef FDPP_RUNTIME_ENGINE_RANDOMCACHE_H
 #define FDPP_RUNTIME_ENGINE_RANDOMCACHE_H
 
+#include "Device.h"
 #include "ThreadTeam.h"
 
 #include <cstdint>
@@ -22,7 +23,8 @@ struct CachePages {
 /// 1 as normed projections have. A function of seed, layer, page and place:
 /// threads and the order inside a page do not matter. Throws a user error for
 /// elements that are no floating-point numbers.
-void fillRandom(const CachePages &pages, uint64_t seed, ThreadTeam &team);
+void fillRandom(const CachePages &pages, uint64_t seed, Device &device,
+                ThreadTeam &team);
 
 } // namespace fdpp::runtime
 

@@ -104,9 +104,12 @@ SessionOptions resolveOptions(SessionOptions options,
 Session::Session(const ModelView &view, const SessionOptions &wish)
     : model(view), settings(resolveOptions(wish, view.table->limits)),
       allocator(settings.pages), threads(settings.threads),
-      cache(limits().page_bytes * limits().layers * settings.pages, "KV cache"),
-      workspace(model.table->workspace_size(settings.threads), "workspace"),
+      cache(*model.device,
+            limits().page_bytes * limits().layers * settings.pages, "KV cache"),
+      workspace(*model.device, model.table->workspace_size(settings.threads),
+                "workspace"),
       logitsBuffer(
+          cpuDevice(),
           (static_cast<uint64_t>(settings.sequences) + limits().max_rows) *
               limits().vocab_size * sizeof(float),
           "logits"),
@@ -123,7 +126,14 @@ Session::Session(const ModelView &view, const SessionOptions &wish)
   request.recomputed_rows = phi.counters();
   request.phi = phi.data();
   request.sgemm = model.sgemm;
-  instance = model.table->create(0, model.weights, model.phi);
+  request.stream = model.device->stream();
+  const bool host = model.device->isHost();
+  if (!host)
+    mirror = std::make_unique<StepMirror>(
+        *model.device, limits(), settings.sequences,
+        pagesForContext(settings.context, limits()), phi);
+  instance = model.table->create(model.device->index(), model.weights,
+                                 host ? model.phi : nullptr);
   if (!instance)
     throw Error(ErrorKind::Memory, "no memory for the model");
 }
@@ -238,8 +248,9 @@ void Session::reservePages(const StepItem *items, int32_t count) {
     auto *base = static_cast<uint8_t *>(cache.data());
     for (int32_t layer = 0; layer < limits().layers; ++layer) {
       uint8_t *of = base + limits().page_bytes * settings.pages * layer;
-      std::memcpy(of + limits().page_bytes * copy.to,
-                  of + limits().page_bytes * copy.from, limits().page_bytes);
+      model.device->copy(of + limits().page_bytes * copy.to,
+                         of + limits().page_bytes * copy.from,
+                         limits().page_bytes);
     }
   }
 }
@@ -274,7 +285,7 @@ void Session::fill(Sequence *sequence, int32_t count, uint64_t seed) {
   try {
     fillRandom({cache.data(), limits().page_bytes, limits().layers,
                 settings.pages, limits().cache_dtype, sequence->pages()},
-               seed, threads);
+               seed, *model.device, threads);
   } catch (...) {
     sequence->truncate(0); // gives the pages back
     throw;
@@ -291,12 +302,16 @@ void Session::runParts(const StepItem *items) {
     request.status = FDPP_STATUS_OK;
     request.message[0] = 0;
     Clock::time_point start = Clock::now();
+    if (mirror)
+      mirror->send(request);
     if (model.table->step(instance, &request) != FDPP_STATUS_OK) {
       request.message[sizeof(request.message) - 1] = 0;
       throw Error(ErrorKind::Internal,
                   std::string("the model refused a step: ") + request.message +
                       "; this is a defect of the engine, compile it again");
     }
+    if (mirror)
+      mirror->receive(request, logitsRow(kept));
     record(std::chrono::duration<double, std::milli>(Clock::now() - start)
                .count());
     for (const StepPart &part : builder.parts())

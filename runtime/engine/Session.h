@@ -5,12 +5,13 @@
 #ifndef FDPP_RUNTIME_ENGINE_SESSION_H
 #define FDPP_RUNTIME_ENGINE_SESSION_H
 
+#include "Device.h"
 #include "PageAllocator.h"
 #include "PhiBank.h"
-#include "Region.h"
 #include "Sampler.h"
 #include "Sequence.h"
 #include "StepBuilder.h"
+#include "StepMirror.h"
 #include "ThreadTeam.h"
 #include "fdpp-runtime/model_abi.h"
 
@@ -30,6 +31,7 @@ struct ModelView {
   uint64_t stepWeightBytes = 0; // of the manifest, for the statistics
   uint64_t stepTokenBytes = 0;
   fdpp_sgemm_fn sgemm = nullptr; // for models with calls_sgemm
+  Device *device = &cpuDevice(); // where `weights` lie
 };
 
 /// 0 means the default, which the constructor writes back.
@@ -130,7 +132,7 @@ private:
   const SessionOptions settings;
   PageAllocator allocator;
   ThreadTeam threads;
-  Region cache, workspace, logitsBuffer;
+  DeviceMemory cache, workspace, logitsBuffer;
   StepBuilder builder;
   Sampler sampling;
   fdpp_model *instance = nullptr;
@@ -138,7 +140,8 @@ private:
   fdpp_attention_statistics statistics = {};
   std::vector<std::unique_ptr<Sequence>> sequences;
   PhiBank phi;
-  std::atomic<pid_t> stepping{0}; // the process a step runs in
+  std::unique_ptr<StepMirror> mirror; // null where the device is the host
+  std::atomic<pid_t> stepping{0};     // the process a step runs in
   uint64_t serial = 0; // of step calls, to know whose logits still stand
   SessionStats counters;
   ProgressFn progress = nullptr;

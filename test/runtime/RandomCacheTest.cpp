@@ -25,7 +25,7 @@ std::vector<E> filled(int32_t dtype, const std::vector<int32_t> &of,
   std::vector<E> cache(kLayers * kPages * kElements, E{});
   ThreadTeam team(threads, TeamWidth::All);
   fillRandom({cache.data(), kElements * sizeof(E), kLayers, kPages, dtype, of},
-             seed, team);
+             seed, cpuDevice(), team);
   return cache;
 }
 

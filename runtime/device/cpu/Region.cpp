@@ -33,6 +33,18 @@ Region::Region(Region &&other) noexcept
     : base(std::exchange(other.base, nullptr)),
       bytes(std::exchange(other.bytes, 0)) {}
 
+void *Region::release() {
+  bytes = 0;
+  return std::exchange(base, nullptr);
+}
+
+Region Region::adopt(void *base, uint64_t bytes) {
+  Region region;
+  region.base = base;
+  region.bytes = bytes;
+  return region;
+}
+
 Region &Region::operator=(Region &&other) noexcept {
   std::swap(base, other.base);
   std::swap(bytes, other.bytes);

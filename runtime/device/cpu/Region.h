@@ -22,6 +22,10 @@ public:
   void *data() const { return base; }
   uint64_t size() const { return bytes; }
 
+  /// The memory, which is the caller's then; adopt() takes it back.
+  void *release();
+  static Region adopt(void *base, uint64_t bytes);
+
 private:
   void *base = nullptr;
   uint64_t bytes = 0;

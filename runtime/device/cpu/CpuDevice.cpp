@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "Device.h"
+#include "Region.h"
+
+#include <cstring>
+
+namespace fdpp::runtime {
+namespace {
+
+class CpuDevice : public Device {
+public:
+  const std::string &name() const override { return called; }
+  int32_t index() const override { return 0; }
+  bool isHost() const override { return true; }
+  void *stream() override { return nullptr; }
+
+  void *allocate(uint64_t bytes, const char *what) override {
+    return Region(bytes, what).release();
+  }
+  void release(void *memory, uint64_t bytes) noexcept override {
+    Region::adopt(memory, bytes);
+  }
+  void *allocateStaging(uint64_t bytes) override {
+    return allocate(bytes, "staging");
+  }
+  void releaseStaging(void *memory, uint64_t bytes) noexcept override {
+    release(memory, bytes);
+  }
+
+  void upload(void *to, const void *from, uint64_t bytes) override {
+    std::memcpy(to, from, bytes);
+  }
+  void download(void *to, const void *from, uint64_t bytes) override {
+    std::memcpy(to, from, bytes);
+  }
+  void copy(void *to, const void *from, uint64_t bytes) override {
+    std::memcpy(to, from, bytes);
+  }
+  void wait() override {}
+
+private:
+  const std::string called = "cpu";
+};
+
+} // namespace
+
+Device &cpuDevice() {
+  // Never destroyed: sessions may outlive the end of main().
+  static Device *device = new CpuDevice;
+  return *device;
+}
+
+} // namespace fdpp::runtime

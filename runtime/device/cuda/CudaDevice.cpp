@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "CudaDevice.h"
+
+#include "CudaDriver.h"
+#include "Error.h"
+
+namespace fdpp::runtime {
+namespace {
+
+std::string gib(uint64_t bytes) {
+  std::string tenths = std::to_string((bytes * 10 + (1u << 29)) >> 30);
+  if (tenths.size() == 1)
+    tenths = "0" + tenths;
+  return tenths.insert(tenths.size() - 1, ".") + " GiB";
+}
+
+CudaPointer address(const void *pointer) {
+  return reinterpret_cast<CudaPointer>(pointer);
+}
+
+class CudaDevice : public Device {
+public:
+  explicit CudaDevice(int32_t index) : driver(cudaDriver()), number(index) {
+    char text[256] = "";
+    check(driver.deviceGetName(text, sizeof text, index), "be found");
+    called = text;
+    check(driver.primaryContextRetain(&context, index), "be opened");
+    try {
+      enter();
+      check(driver.streamCreate(&queue, kCudaStreamNonBlocking),
+            "make a stream");
+    } catch (...) {
+      driver.primaryContextRelease(number);
+      throw;
+    }
+  }
+  ~CudaDevice() override {
+    driver.contextSetCurrent(context);
+    driver.streamDestroy(queue);
+    driver.primaryContextRelease(number);
+  }
+
+  const std::string &name() const override { return called; }
+  int32_t index() const override { return number; }
+  bool isHost() const override { return false; }
+  void *stream() override {
+    enter(); // the model launches in this thread
+    return queue;
+  }
+
+  void *allocate(uint64_t bytes, const char *what) override {
+    enter();
+    CudaPointer memory = 0;
+    CudaResult result = driver.memAlloc(&memory, bytes);
+    if (result == kCudaOutOfMemory) {
+      size_t free = 0, total = 0;
+      driver.memGetInfo(&free, &total);
+      throw Error(ErrorKind::Memory,
+                  called + ": no memory for " + gib(bytes) + " of " + what +
+                      ", " + gib(free) + " of " + gib(total) +
+                      " are free; ask for a smaller context or fewer "
+                      "sequences");
+    }
+    check(result, "give memory");
+    check(driver.memset(memory, 0, bytes, queue), "clear memory");
+    return reinterpret_cast<void *>(memory);
+  }
+  void release(void *memory, uint64_t) noexcept override {
+    driver.contextSetCurrent(context);
+    driver.memFree(address(memory));
+  }
+  void *allocateStaging(uint64_t bytes) override {
+    enter();
+    void *memory = nullptr;
+    check(driver.memAllocHost(&memory, bytes), "pin memory of the host");
+    return memory;
+  }
+  void releaseStaging(void *memory, uint64_t) noexcept override {
+    driver.contextSetCurrent(context);
+    driver.memFreeHost(memory);
+  }
+
+  void upload(void *to, const void *from, uint64_t bytes) override {
+    enter();
+    check(driver.copyToDevice(address(to), from, bytes, queue), "be written");
+  }
+  void download(void *to, const void *from, uint64_t bytes) override {
+    enter();
+    check(driver.copyToHost(to, address(from), bytes, queue), "be read");
+  }
+  void copy(void *to, const void *from, uint64_t bytes) override {
+    enter();
+    check(driver.copyInside(address(to), address(from), bytes, queue),
+          "copy its memory");
+  }
+  void wait() override {
+    enter();
+    check(driver.streamSynchronize(queue), "finish its work");
+  }
+
+private:
+  void enter() { check(driver.contextSetCurrent(context), "be entered"); }
+
+  void check(CudaResult result, const char *what) const {
+    if (result == 0)
+      return;
+    const char *text = nullptr;
+    driver.getErrorString(result, &text);
+    throw Error(
+        ErrorKind::Internal,
+        (called.empty() ? "cuda device " + std::to_string(number) : called) +
+            " cannot " + what + ": " + (text ? text : "unknown error"));
+  }
+
+  const CudaDriver &driver;
+  const int32_t number;
+  std::string called;
+  CudaContext *context = nullptr;
+  CudaStream *queue = nullptr;
+};
+
+} // namespace
+
+std::unique_ptr<Device> openCudaDevice(int32_t index) {
+  int count = 0;
+  if (cudaDriver().deviceGetCount(&count) != 0 || index < 0 || index >= count)
+    userError("no cuda device " + std::to_string(index) + ": there are " +
+              std::to_string(count));
+  return std::make_unique<CudaDevice>(index);
+}
+
+void checkCudaArch(const Device &device, const std::string &rebuild) {
+  int major = 0, minor = 0;
+  cudaDriver().deviceGetAttribute(&major, kCudaComputeMajor, device.index());
+  cudaDriver().deviceGetAttribute(&minor, kCudaComputeMinor, device.index());
+  if (major < 8)
+    userError(device.name() + ": an sm_" + std::to_string(major * 10 + minor) +
+              " gpu, engines need sm_80 or newer; " + rebuild);
+}
+
+} // namespace fdpp::runtime

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "StepMirror.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace fdpp::runtime {
+
+/// Words of a step's arrays: tokens, positions, offsets, context, pages, rows.
+static uint64_t wordsOf(const fdpp_model_limits &limits, int32_t sequences,
+                        int32_t maxPages) {
+  uint64_t most = std::min(sequences, limits.max_sequences);
+  return 2 * uint64_t(limits.max_tokens) + 2 * most + 1 + most * maxPages +
+         limits.max_rows;
+}
+
+StepMirror::StepMirror(Device &device, const fdpp_model_limits &limits,
+                       int32_t sequences, int32_t maxPages, PhiBank &phi)
+    : device(device), phi(phi), vocabulary(limits.vocab_size),
+      heads(int64_t{limits.layers} * limits.query_heads),
+      staging(device, wordsOf(limits, sequences, maxPages) * sizeof(int32_t)),
+      arrays(device, staging.size(), "step arrays"),
+      logits(device, uint64_t(limits.max_rows) * vocabulary * sizeof(float),
+             "logits"),
+      counters(device, heads * sizeof(uint64_t), "counters"),
+      phiThere(device, heads * sizeof(float), "phi") {}
+
+const int32_t *StepMirror::stage(const int32_t *array, int64_t count) {
+  std::memcpy(static_cast<int32_t *>(staging.data()) + used, array,
+              count * sizeof(int32_t));
+  used += count;
+  return static_cast<const int32_t *>(arrays.data()) + used - count;
+}
+
+void StepMirror::send(fdpp_step &step) {
+  used = 0;
+  step.tokens = stage(step.tokens, step.num_tokens);
+  step.positions = stage(step.positions, step.num_tokens);
+  step.seq_offsets = stage(step.seq_offsets, step.num_seqs + 1);
+  step.context = stage(step.context, step.num_seqs);
+  step.pages = stage(step.pages, int64_t{step.num_seqs} * step.max_pages);
+  step.rows = stage(step.rows, step.num_rows);
+  device.upload(arrays.data(), staging.data(), used * sizeof(int32_t));
+  step.logits = static_cast<float *>(logits.data());
+  step.recomputed_rows = static_cast<uint64_t *>(counters.data());
+  step.phi = nullptr;
+  if (!phi.data())
+    return;
+  if (sentSwitched != phi.switched())
+    device.upload(phiThere.data(), phi.data(), phiThere.size());
+  sentSwitched = phi.switched();
+  step.phi = static_cast<const float *>(phiThere.data());
+}
+
+void StepMirror::receive(const fdpp_step &step, float *to) {
+  device.download(to, logits.data(),
+                  step.num_rows * vocabulary * sizeof(float));
+  if (phi.data())
+    device.download(phi.counters(), counters.data(), counters.size());
+  device.wait();
+}
+
+} // namespace fdpp::runtime

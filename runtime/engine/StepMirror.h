@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#ifndef FDPP_RUNTIME_ENGINE_STEPMIRROR_H
+#define FDPP_RUNTIME_ENGINE_STEPMIRROR_H
+
+#include "Device.h"
+#include "PhiBank.h"
+#include "fdpp-runtime/model_abi.h"
+
+#include <cstdint>
+
+namespace fdpp::runtime {
+
+/// What a step's [device] arrays are on a device with memory of its own: one
+/// block that goes there in one copy, and logits and counters that come back.
+class StepMirror {
+public:
+  /// For steps of at most `sequences`, each with `maxPages` pages.
+  StepMirror(Device &device, const fdpp_model_limits &limits, int32_t sequences,
+             int32_t maxPages, PhiBank &phi);
+
+  /// Sends the arrays and the numbers phi, and names the device's in the step.
+  void send(fdpp_step &step);
+  /// Waits for the step; its logits are in `logits` then, its recomputed rows
+  /// with PhiBank's.
+  void receive(const fdpp_step &step, float *logits);
+
+private:
+  const int32_t *stage(const int32_t *array, int64_t count);
+
+  Device &device;
+  PhiBank &phi;
+  const int64_t vocabulary, heads;
+  StagingMemory staging;
+  DeviceMemory arrays, logits, counters, phiThere;
+  int64_t used = 0;          // words of staging
+  int32_t sentSwitched = -1; // PhiBank::switched() of what phiThere holds
+};
+
+} // namespace fdpp::runtime
+
+#endif // FDPP_RUNTIME_ENGINE_STEPMIRROR_H
