@@ -35,6 +35,7 @@ if [ "$group" = check ]; then
   packages+=(
     llvm-$llvm-tools clang-tools-$llvm clang-format-$llvm libclang-rt-$llvm-dev
     libgtest-dev libgmock-dev libbenchmark-dev git libblis4-serial make xz-utils
+    g++
   )
 fi
 python_packages=(./python)

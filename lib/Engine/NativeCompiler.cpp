@@ -243,7 +243,8 @@ std::vector<std::string> NativeCompiler::arguments(const TargetArch &arch,
   std::vector<std::string> list = {"-std=c++20", "-O3"};
   llvm::append_range(list, arch.flags);
   // The standard library is linked in, so that an engine does not depend on
-  // the one of the machine it was compiled on; so is CUDA's runtime.
+  // the one of the machine it was compiled on; so is CUDA's runtime. Symbols
+  // name nvcc's temporary files.
   if (isCuda)
     llvm::append_range(
         list, std::initializer_list<const char *>{
@@ -252,7 +253,7 @@ std::vector<std::string> NativeCompiler::arguments(const TargetArch &arch,
                   "--cudart=static",
                   "--compiler-options=-fPIC,-fvisibility=hidden,-static-"
                   "libstdc++,-static-libgcc",
-                  "--linker-options=--exclude-libs,ALL,-z,defs"});
+                  "--linker-options=--exclude-libs,ALL,-z,defs,-s"});
   else
     llvm::append_range(
         list, std::initializer_list<const char *>{

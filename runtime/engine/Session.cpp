@@ -192,6 +192,8 @@ void Session::countLogits(const fdpp_attention_statistics *given) {
 void Session::resetStats() {
   counters = {};
   phi.reset();
+  if (mirror)
+    mirror->sendCounters();
 }
 
 float *Session::logitsRow(int64_t row) const {
@@ -302,16 +304,15 @@ void Session::runParts(const StepItem *items) {
     request.status = FDPP_STATUS_OK;
     request.message[0] = 0;
     Clock::time_point start = Clock::now();
-    if (mirror)
-      mirror->send(request);
-    if (model.table->step(instance, &request) != FDPP_STATUS_OK) {
-      request.message[sizeof(request.message) - 1] = 0;
+    fdpp_step &given = mirror ? mirror->send(request) : request;
+    if (model.table->step(instance, &given) != FDPP_STATUS_OK) {
+      given.message[sizeof(given.message) - 1] = 0;
       throw Error(ErrorKind::Internal,
-                  std::string("the model refused a step: ") + request.message +
+                  std::string("the model refused a step: ") + given.message +
                       "; this is a defect of the engine, compile it again");
     }
     if (mirror)
-      mirror->receive(request, logitsRow(kept));
+      mirror->receive(logitsRow(kept));
     record(std::chrono::duration<double, std::milli>(Clock::now() - start)
                .count());
     for (const StepPart &part : builder.parts())

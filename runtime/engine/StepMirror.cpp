@@ -32,29 +32,36 @@ const int32_t *StepMirror::stage(const int32_t *array, int64_t count) {
   return static_cast<const int32_t *>(arrays.data()) + used - count;
 }
 
-void StepMirror::send(fdpp_step &step) {
+fdpp_step &StepMirror::send(const fdpp_step &step) {
   used = 0;
-  step.tokens = stage(step.tokens, step.num_tokens);
-  step.positions = stage(step.positions, step.num_tokens);
-  step.seq_offsets = stage(step.seq_offsets, step.num_seqs + 1);
-  step.context = stage(step.context, step.num_seqs);
-  step.pages = stage(step.pages, int64_t{step.num_seqs} * step.max_pages);
-  step.rows = stage(step.rows, step.num_rows);
+  sent = step;
+  sent.tokens = stage(step.tokens, step.num_tokens);
+  sent.positions = stage(step.positions, step.num_tokens);
+  sent.seq_offsets = stage(step.seq_offsets, step.num_seqs + 1);
+  sent.context = stage(step.context, step.num_seqs);
+  sent.pages = stage(step.pages, int64_t{step.num_seqs} * step.max_pages);
+  sent.rows = stage(step.rows, step.num_rows);
   device.upload(arrays.data(), staging.data(), used * sizeof(int32_t));
-  step.logits = static_cast<float *>(logits.data());
-  step.recomputed_rows = static_cast<uint64_t *>(counters.data());
-  step.phi = nullptr;
+  sent.logits = static_cast<float *>(logits.data());
+  sent.recomputed_rows = static_cast<uint64_t *>(counters.data());
+  sent.phi = nullptr;
   if (!phi.data())
-    return;
+    return sent;
   if (sentSwitched != phi.switched())
     device.upload(phiThere.data(), phi.data(), phiThere.size());
   sentSwitched = phi.switched();
-  step.phi = static_cast<const float *>(phiThere.data());
+  sent.phi = static_cast<const float *>(phiThere.data());
+  return sent;
 }
 
-void StepMirror::receive(const fdpp_step &step, float *to) {
+void StepMirror::sendCounters() {
+  device.upload(counters.data(), phi.counters(), counters.size());
+  device.wait();
+}
+
+void StepMirror::receive(float *to) {
   device.download(to, logits.data(),
-                  step.num_rows * vocabulary * sizeof(float));
+                  sent.num_rows * vocabulary * sizeof(float));
   if (phi.data())
     device.download(phi.counters(), counters.data(), counters.size());
   device.wait();

@@ -18,11 +18,14 @@ public:
   StepMirror(Device &device, const fdpp_model_limits &limits, int32_t sequences,
              int32_t maxPages, PhiBank &phi);
 
-  /// Sends the arrays and the numbers phi, and names the device's in the step.
-  void send(fdpp_step &step);
-  /// Waits for the step; its logits are in `logits` then, its recomputed rows
-  /// with PhiBank's.
-  void receive(const fdpp_step &step, float *logits);
+  /// Sends the arrays and the numbers phi. Returns the step that names the
+  /// device's; it stays valid until the next call.
+  fdpp_step &send(const fdpp_step &step);
+  /// Waits for the step that was sent; its logits are in `logits` then, its
+  /// recomputed rows with PhiBank's.
+  void receive(float *logits);
+  /// PhiBank's counters, which were changed here, for the device.
+  void sendCounters();
 
 private:
   const int32_t *stage(const int32_t *array, int64_t count);
@@ -32,6 +35,7 @@ private:
   const int64_t vocabulary, heads;
   StagingMemory staging;
   DeviceMemory arrays, logits, counters, phiThere;
+  fdpp_step sent = {};
   int64_t used = 0;          // words of staging
   int32_t sentSwitched = -1; // PhiBank::switched() of what phiThere holds
 };

@@ -31,6 +31,12 @@ def module(name: str):
     return importlib.import_module(name) if CHECKING else pytest.importorskip(name)
 
 
+def nvcc() -> dict[str, str]:
+    """The environment in which fdpp-compile takes PyPI's nvcc."""
+    cuda = module("nvidia.cu13")
+    return {"FDPP_NVCC": str(Path(next(iter(cuda.__path__))) / "bin" / "nvcc")}
+
+
 def onnxruntime_after(version: str, why: str) -> None:
     """Skips where onnxruntime is not newer. Python 3.10 (Ubuntu 22.04) has none
     newer than 1.23.2; elsewhere a check fails."""

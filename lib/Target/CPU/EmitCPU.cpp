@@ -9,6 +9,7 @@ namespace fdpp {
 mlir::LogicalResult emitCPU(mlir::ModuleOp module, llvm::raw_ostream &os) {
   return printModel(module,
                     {.name = "cpu",
+                     .enclosing = "",
                      .contextType = "Team &",
                      .context = "team",
                      .qualifier = "",

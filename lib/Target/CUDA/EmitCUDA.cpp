@@ -9,6 +9,9 @@ namespace fdpp {
 mlir::LogicalResult emitCUDA(mlir::ModuleOp module, llvm::raw_ostream &os) {
   return printModel(module,
                     {.name = "cuda",
+                     // What has none is named after the file's path, and
+                     // two compiles would differ.
+                     .enclosing = "model ",
                      .contextType = "Stream &",
                      .context = "stream",
                      .qualifier = "__device__ ",

@@ -56,8 +56,9 @@ private:
     os << "#include \"kernels/" << target.name << "/model.h\"\n";
     if (!taps.empty())
       os << "#include \"kernels/" << target.name << "/taps.h\"\n";
-    os << "\nnamespace {\n\nusing namespace fdpp;\nusing namespace fdpp::"
-       << target.name << ";\n\n"
+    os << "\nnamespace " << target.enclosing
+       << "{\n\nusing namespace fdpp;\nusing namespace fdpp::" << target.name
+       << ";\n\n"
        << "using KvCache = Cache<" << elementType(info.cacheType) << ", "
        << model.getKvHeads() << " /*heads*/, " << model.getHeadDim()
        << " /*dims*/, " << model.getPageTokens() << " /*tokens a page*/>;\n\n";
@@ -242,8 +243,9 @@ private:
   }
 
   void printModel() {
-    os << "struct Model {\n  using KvCache = ::KvCache;\n"
-       << "  using Weights = ::Weights;\n"
+    std::string scope = target.enclosing.rtrim().str() + "::";
+    os << "struct Model {\n  using KvCache = " << scope << "KvCache;\n"
+       << "  using Weights = " << scope << "Weights;\n"
        << "  static constexpr const char *arch = \"" << text(kArchAttr)
        << "\";\n  static constexpr const char *features =\n      ";
     printLongText(text(kFeaturesAttr));
@@ -260,10 +262,17 @@ private:
          << entry->getAttrOfType<StringAttr>(kEntryAttr).getValue().upper()
          << ":\n      return " << entry.getName() << "(" << target.context
          << ", weights, step);\n";
-    os << "    }\n  }\n};\n\n} // namespace\n\n"
+    os << "    }\n  }\n};\n\n} // namespace"
+       << (target.enclosing.empty() ? "" : " ") << target.enclosing.rtrim()
+       << "\n\n"
        << "extern \"C\" __attribute__((visibility(\"default\")))\n"
        << "const fdpp_model_table *fdpp_model_query(uint32_t abi_version) {\n"
-       << "  return query<Model>(abi_version);\n}\n";
+       << "  return ";
+    if (target.enclosing.empty())
+      os << "query<Model>";
+    else
+      os << "fdpp::" << target.name << "::query<" << scope << "Model>";
+    os << "(abi_version);\n}\n";
   }
 
   ModuleOp module;

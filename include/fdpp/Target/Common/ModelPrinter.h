@@ -22,6 +22,8 @@ inline constexpr llvm::StringLiteral kTapsAttr = "fdpp.taps";
 struct TargetText {
   /// Its kernels are kernels/NAME/model.h, in the namespace fdpp::NAME.
   llvm::StringRef name;
+  /// The namespace of the text, with a space; empty: one without a name.
+  llvm::StringRef enclosing;
   /// What runs a kernel, its first argument: type and name.
   llvm::StringRef contextType, context;
   /// In front of the bodies that kernels call: epilogues and lambdas.

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""CUDA engines of tiny models beside what the interpreter says of them.
+
+    cuda_cases.py make FOLDER           compiles them; needs nvcc and no GPU
+    cuda_cases.py run FOLDER FDPP-RUN   runs and compares them; needs a GPU
+
+Both halves stand alone: engines are made where the compiler is and run where a
+device is. The bounds are those of docs/numerics.md.
+"""
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+BIN = Path(os.environ.get("FDPP_BUILD_DIR", ROOT / "build" / "release")) / "bin"
+TOKENS = 37  # crosses two pages
+ROUNDOFF = {"bf16": 2.0**-9, "f16": 2.0**-12}
+PHASES = ("recognised", "raised", "rolled", "fused", "planned")
+CASES = [(name, ("bf16", "f16")[i % 2], ("off", "all")[i // 2 % 2]) for i, name in
+         enumerate(("gqa", "mha", "mqa", "tied-bf16", "f16", "biases", "llama3-rope",
+                    "linear-rope", "window", "one-layer"))]
+
+
+def call(*arguments, environment=None):
+    done = subprocess.run([str(a) for a in arguments], capture_output=True, text=True,
+                          env=os.environ | (environment or {}))
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def make(folder, environment, arch="sm_90a", cases=CASES):
+    """FOLDER/CASE: an engine, its tokens and the interpreter's logits."""
+    sys.path[:0] = [str(ROOT / "test" / "python"), str(ROOT / "python" / "src")]
+    import tiny_models
+    from fdpp.export import main as export
+
+    for name, dtype, softmax in cases:
+        place = folder / f"{name}-{dtype}-{softmax}"
+        place.mkdir(parents=True)
+        config = tiny_models.write_model(name, place / "hf")[0]
+        assert export([str(place / "hf"), "-o", str(place / "onnx")]) == 0
+        model = place / "onnx" / "model.onnx"
+        draw = random.Random(f"cuda {name}")
+        ids = ",".join(str(draw.randrange(config["vocab_size"])) for _ in range(TOKENS))
+        call(BIN / "fdpp-translate", "--import-onnx", model, "-o", place / "import.mlir")
+        passes = [f"--fdpp-to-{phase}" for phase in PHASES]
+        passes[3] += f"=dtype={dtype}"
+        call(BIN / "fdpp-opt", place / "import.mlir", *passes, "-o", os.devnull,
+             f"--fdpp-interpret=tokens={ids} round={dtype} weights={model.parent} "
+             f"logits={place / 'expected.npy'}")
+        call(BIN / "fdpp-compile", model, "-o", place / "engine", "--target=cuda",
+             f"--arch={arch}", f"--dtype={dtype}", "--page-tokens=16",
+             f"--async-softmax={softmax}", environment=environment)
+        (place / "case.json").write_text(json.dumps({"ids": ids, "dtype": dtype}))
+
+
+def run(folder, fdpp_run):
+    """A line for each case; the number of those that are wrong."""
+    wrong = 0
+    for place in sorted(folder.iterdir()):
+        if not (place / "case.json").exists():
+            continue
+        case = json.loads((place / "case.json").read_text())
+        expected = np.load(place / "expected.npy")
+        worst = 0.0
+        for prefill in (TOKENS, 1, 9):
+            call(fdpp_run, place / "engine", "--tokens", case["ids"], "-n", 0, "--prefill",
+                 prefill, "--logits", place / "logits.npy")
+            logits = np.load(place / "logits.npy")
+            assert logits.shape == expected.shape
+            worst = max(worst, float(np.abs(logits - expected).max() / np.abs(expected).max()))
+        bound = 8 * ROUNDOFF[case["dtype"]]
+        wrong += not worst <= bound
+        print(f"{place.name}: {worst:.2e} of {bound:.2e}{'' if worst <= bound else ' WRONG'}")
+    return wrong
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "make":
+        make(Path(sys.argv[2]), {})
+    else:
+        sys.exit(run(Path(sys.argv[2]), sys.argv[3]) != 0)

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+"""CUDA engines: compiled everywhere, run where a device is."""
+import ctypes
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cuda_cases
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
+import needs  # noqa: E402
+from compiler import compile_model, fails  # noqa: E402
+
+pytestmark = needs.tools("fdpp-compile", "fdpp-run")
+BIN = needs.BIN
+
+
+def has_device() -> bool:
+    try:
+        return ctypes.CDLL("libcuda.so.1").cuInit(0) == 0
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory):
+    """One case, or all of them where they can run."""
+    folder = tmp_path_factory.mktemp("cases")
+    some = cuda_cases.CASES if has_device() else cuda_cases.CASES[:1]
+    cuda_cases.make(folder, needs.nvcc(), cases=some)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def engine(cases):
+    return cases / "gqa-bf16-off" / "engine"
+
+
+def test_engines_equal_the_interpreter(cases):
+    if not has_device():
+        pytest.skip("skipped: no device")
+    assert cuda_cases.run(cases, BIN / "fdpp-run") == 0
+
+
+def test_an_engine_is_a_folder_with_one_library(engine):
+    manifest = json.loads((engine / "engine.json").read_text())
+    assert manifest["target"]["name"] == "cuda"
+    assert manifest["target"]["arch"] == ["sm_90a"]
+    assert (engine / "source" / "model.cu").exists()
+    names = subprocess.run(["nm", "-D", "--defined-only", engine / "model.so"],
+                           capture_output=True, text=True, check=True).stdout.split()
+    assert names[2::3] == ["fdpp_model_query"]
+    needed = subprocess.run(["readelf", "-d", engine / "model.so"], capture_output=True,
+                            text=True, check=True).stdout
+    assert "libcuda" not in needed  # CUDA's runtime is inside, the driver is opened
+
+
+def test_two_compiles_are_the_same_bytes(engine, tmp_path):
+    model = engine.parent / "onnx" / "model.onnx"
+    result = compile_model(model, "-o", tmp_path / "again", "--target=cuda", "--arch=sm_90a",
+                           "--dtype=bf16", "--page-tokens=16", "--async-softmax=off",
+                           environment=needs.nvcc())
+    assert result.returncode == 0, result.stderr
+    for path in engine.rglob("*"):
+        if path.is_file():
+            assert (tmp_path / "again" / path.relative_to(engine)).read_bytes() == \
+                path.read_bytes(), path.name
+
+
+def test_one_library_holds_code_for_a_list_of_gpus(engine, tmp_path):
+    model = engine.parent / "onnx" / "model.onnx"
+    result = compile_model(model, "-o", tmp_path / "out", "--target=cuda",
+                           "--arch=sm_100a,sm_80", environment=needs.nvcc())
+    assert result.returncode == 0, result.stderr
+    manifest = json.loads((tmp_path / "out" / "engine.json").read_text())
+    assert manifest["target"]["arch"] == ["sm_80", "sm_100a"]
+    library = (tmp_path / "out" / "model.so").read_bytes()
+    assert len(library) > (engine / "model.so").stat().st_size
+    assert b"-arch sm_100a" in library and b"-arch sm_80" in library
+
+
+def test_where_there_is_no_device_it_says_so(engine):
+    if has_device():
+        pytest.skip("there is a device")
+    done = subprocess.run([BIN / "fdpp-run", engine, "--tokens", "1,2", "-n", "1"],
+                          capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("fdpp-run: no cuda device: ")
+
+
+@pytest.mark.parametrize("arguments, text", [
+    (["--arch=sm_70"], "--arch: no gpu is called 'sm_70'; give one or more of sm_80, "),
+    (["--arch=sm_90a,"], "no gpu is called ''"),
+    ([], "--target=cuda asks no gpu what it is; name one or more with --arch"),
+    (["--arch=sm_80", "--dtype=f32"], "cuda engines take bf16 or f16"),
+    (["--arch=sm_80", "--taps"], "this version has no taps for cuda"),
+    (["--arch=sm_80", "--tuning=x.json"], "this version has no tuning for cuda"),
+    (["--arch=sm_80", "--cxx=/no/nvcc"], "/no/nvcc: not a nvcc; name one with --cxx"),
+    (["--arch=sm_80", "--cxx=true"], "not a nvcc"),
+])
+def test_what_cannot_be_compiled(engine, tmp_path, arguments, text):
+    model = engine.parent / "onnx" / "model.onnx"
+    result = compile_model(model, "-o", tmp_path / "out", "--target=cuda", *arguments)
+    fails(result, text)
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_a_toolkit(engine, tmp_path):
+    model = engine.parent / "onnx" / "model.onnx"
+    result = compile_model(model, "-o", tmp_path / "out", "--target=cuda", "--arch=sm_80",
+                           environment={"FDPP_NVCC": "no-nvcc"})
+    fails(result, "FDPP_NVCC: no program 'no-nvcc'; name a nvcc")
+
+
+def test_heads_of_odd_sizes_are_refused(tmp_path):
+    model = tmp_path / "model.mlir"
+    model.write_text(subprocess.run(
+        [sys.executable, needs.ROOT / "utils" / "make_step.py", "--head-dim", "12"],
+        capture_output=True, text=True, check=True).stdout)
+    result = compile_model(model, "-o", tmp_path / "out", "--target=cuda", "--arch=sm_80",
+                           environment=needs.nvcc())
+    fails(result, "--target=cuda: heads of 12 elements; cuda takes multiples of 8")
