@@ -4,10 +4,10 @@
 // one token; a block of threads takes the rows of a token that read one KV head
 // and a piece of its slots, which its warps share out 32 slots at a time: a
 // thread computes the logits of one slot, and then a few dimensions of what the
-// 32 weights add up to. Warps' results, and in decode attention the pieces', are
-// combined exactly by their log-sum-exp (Flash-Decoding), or, where all of a
-// row's weights are relative to one phi (FlashDecoding++), just added. The cut
-// depends on the sequence alone, so a result depends on no other sequence.
+// 32 weights add up to. Warps' results, and in decode attention the pieces',
+// are combined exactly by their log-sum-exp (Flash-Decoding), or, where all of
+// a row's weights are relative to one phi (FlashDecoding++), just added. The
+// cut depends on the sequence alone, so a result depends on no other sequence.
 #ifndef FDPP_KERNELS_CUDA_ATTENTION_H
 #define FDPP_KERNELS_CUDA_ATTENTION_H
 
@@ -92,9 +92,9 @@ struct AttentionCall {
   /// The slots token t of sequence s sees: [begin, end).
   __device__ int2 visible(int s, int t) const {
     const int slot = batch.slot_of(s, t);
-    const int begin =
-        options.window > 0 && slot >= options.window ? slot - options.window + 1
-                                                     : 0;
+    const int begin = options.window > 0 && slot >= options.window
+                          ? slot - options.window + 1
+                          : 0;
     return {begin, slot + 1};
   }
   /// Slots of a piece; those of all pieces are the visible ones.
@@ -104,7 +104,6 @@ struct AttentionCall {
     return whole < least_piece ? least_piece : whole;
   }
 };
-
 
 __device__ inline float shifted_exp(float x) {
   // Zero where the weight would be subnormal, infinity above 88.38, as on the
@@ -160,8 +159,7 @@ __global__ void __launch_bounds__(attention_threads)
       return;
   }
   for (int first = 0; first < Call::group; first += rows) {
-    const int count =
-        Call::group - first < rows ? Call::group - first : rows;
+    const int count = Call::group - first < rows ? Call::group - first : rows;
     const int64_t row0 =
         int64_t(t) * Call::query_heads + kv * Call::group + first;
     bool wanted = !call.only;
@@ -196,8 +194,8 @@ __global__ void __launch_bounds__(attention_threads)
       float logit[rows] = {};
       if (visible) {
         const int page = call.batch.page_of(s, slot, page_tokens);
-        const E *key = call.cache.keys(call.layer, page, kv) +
-                       slot % page_tokens * dims;
+        const E *key =
+            call.cache.keys(call.layer, page, kv) + slot % page_tokens * dims;
         for (int d = 0; d < dims; d += 8) {
           constexpr int words = sizeof(E) * 8 / 16;
           uint4 packed[words];
@@ -226,8 +224,7 @@ __global__ void __launch_bounds__(attention_threads)
             weight = Softmax::round(weight);
         } else {
           const float most = fmaxf(
-              maximum[r],
-              warp_max(visible ? x : -__int_as_float(0x7f800000)));
+              maximum[r], warp_max(visible ? x : -__int_as_float(0x7f800000)));
           const float scale = shifted_exp(maximum[r] - most);
           sum[r] *= scale;
 #pragma unroll
@@ -322,8 +319,7 @@ __global__ void __launch_bounds__(attention_threads)
 
 /// Block: one row; adds up its pieces in their order.
 template <class Softmax, class Call>
-__global__ void __launch_bounds__(attention_threads)
-    combine_kernel(Call call) {
+__global__ void __launch_bounds__(attention_threads) combine_kernel(Call call) {
   constexpr int dims = Call::head_dim, floats = partial_floats(dims);
   const int64_t row = blockIdx.x;
   const int t = int(row / Call::query_heads);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// One element: what the CPU's vectors of 16 are here. Loads widen to f32, stores
-// round to nearest even. `lanes` is always 1: emitted epilogues name it.
+// One element: what the CPU's vectors of 16 are here. Loads widen to f32,
+// stores round to nearest even. `lanes` is always 1: emitted epilogues name it.
 #ifndef FDPP_KERNELS_CUDA_ELEMENT_H
 #define FDPP_KERNELS_CUDA_ELEMENT_H
 

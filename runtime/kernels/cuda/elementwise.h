@@ -66,8 +66,8 @@ __global__ void __launch_bounds__(element_threads)
   }
   constexpr int rest = HeadDim - Rotary;
   for (int i = threadIdx.x; i < heads * rest; i += element_threads) {
-    const int64_t at =
-        t * Width + i / (rest ? rest : 1) * HeadDim + Rotary + i % (rest ? rest : 1);
+    const int64_t at = t * Width + i / (rest ? rest : 1) * HeadDim + Rotary +
+                       i % (rest ? rest : 1);
     store(out + at, load(x + at));
   }
 }

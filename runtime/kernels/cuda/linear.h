@@ -152,7 +152,8 @@ __global__ void __launch_bounds__(linear_threads)
         // A column beyond the tokens repeats one; nobody reads its sums.
         int token = c * mma_tokens + g;
         token = first + (token < count ? token : 0);
-        const E *at = x + int64_t(token) * tiles * tile_k + tile * tile_k + t * 8;
+        const E *at =
+            x + int64_t(token) * tiles * tile_k + tile * tile_k + t * 8;
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
           const uint4 v = *reinterpret_cast<const uint4 *>(at + half * 32);
@@ -186,7 +187,8 @@ __global__ void __launch_bounds__(linear_threads)
 // Launching.
 //===----------------------------------------------------------------------===//
 
-/// Bytes of scratch: the tokens' rows behind the prologue, in the weight's type.
+/// Bytes of scratch: the tokens' rows behind the prologue, in the weight's
+/// type.
 constexpr int64_t linear_scratch_bytes(int tokens, int k, int /*threads*/) {
   return int64_t(tokens) * tiles_of(k) * tile_k * 2;
 }
@@ -203,8 +205,8 @@ void launch_linear(Stream &stream, int tokens, const E *x, const E *weights,
 }
 
 /// The linear by the variant that `Variants` names for this many tokens.
-/// `weights` holds the segments of the epilogues one after another; `scratch` is
-/// linear_scratch_bytes(tokens, K, 0) bytes, 128-aligned.
+/// `weights` holds the segments of the epilogues one after another; `scratch`
+/// is linear_scratch_bytes(tokens, K, 0) bytes, 128-aligned.
 template <class Variants, class Prologue, class E, class... Epilogues>
 void linear_by_tokens(Stream &stream, int tokens, const Prologue &rows,
                       const E *weights, void *scratch,

@@ -8,6 +8,7 @@
 #define FDPP_KERNELS_CUDA_MODEL_H
 
 #include "fdpp-runtime/model_abi.h"
+#include "kernels/cuda/graphs.h"
 #include "kernels/cuda/kernels.h"
 
 #include <cstddef>
@@ -58,6 +59,7 @@ template <class M> class ModelTable {
     typename M::Weights weights;
     const float *phi; // null: every softmax is exact
     int processors;
+    StepGraphs graphs = {};
   };
 
   static constexpr int64_t alignment = 256;
@@ -82,6 +84,8 @@ template <class M> class ModelTable {
 
   static void destroy(fdpp_model *model) {
     static_assert(std::is_trivially_destructible_v<Model>);
+    if (model)
+      reinterpret_cast<Model *>(model)->graphs.clear();
     std::free(model);
   }
 
@@ -119,33 +123,45 @@ template <class M> class ModelTable {
     return known && step->phi ? step->phi : model.phi;
   }
 
+  static Step step_of(const fdpp_step *args, const float *phi) {
+    char *workspace = static_cast<char *>(args->workspace);
+    return {args->num_tokens,
+            args->num_seqs,
+            args->num_rows,
+            args->decode_seqs,
+            args->tokens,
+            args->positions,
+            args->rows,
+            Batch{args->num_tokens, args->num_seqs, args->seq_offsets,
+                  args->context, args->pages, args->max_pages},
+            typename M::KvCache{args->cache, args->num_pages},
+            args->logits,
+            workspace,
+            workspace + arena_bytes,
+            phi,
+            args->recomputed_rows};
+  }
+
   static int32_t step(fdpp_model *handle, fdpp_step *args) {
     if (check(args) != FDPP_STATUS_OK)
       return args->status;
-    const Model &model = *reinterpret_cast<const Model *>(handle);
-    char *workspace = static_cast<char *>(args->workspace);
-    Stream stream(static_cast<cudaStream_t>(args->stream), model.processors);
-    M::run(args->entry, stream, model.weights,
-           Step{args->num_tokens,
-                args->num_seqs,
-                args->num_rows,
-                args->decode_seqs,
-                args->tokens,
-                args->positions,
-                args->rows,
-                Batch{args->num_tokens, args->num_seqs, args->seq_offsets,
-                      args->context, args->pages, args->max_pages},
-                typename M::KvCache{args->cache, args->num_pages},
-                args->logits,
-                workspace,
-                workspace + arena_bytes,
-                phi_of(model, args),
-                args->recomputed_rows});
-    if (stream.error() != cudaSuccess) {
+    Model &model = *reinterpret_cast<Model *>(handle);
+    const float *phi = phi_of(model, args);
+    auto launch = [&](cudaStream_t queue) {
+      Stream stream(queue, model.processors);
+      M::run(args->entry, stream, model.weights, step_of(args, phi));
+      return stream.error();
+    };
+    auto queue = static_cast<cudaStream_t>(args->stream);
+    cudaError_t error =
+        args->entry == FDPP_DECODE
+            ? model.graphs.run(StepKey::of(*args, phi), queue, launch)
+            : launch(queue);
+    if (error != cudaSuccess) {
       args->status = FDPP_STATUS_INTERNAL;
       std::snprintf(args->message, sizeof args->message,
-                    "a kernel cannot be launched: %s",
-                    cudaGetErrorString(stream.error()));
+                    "its kernels cannot be launched: %s",
+                    cudaGetErrorString(error));
     }
     return args->status;
   }

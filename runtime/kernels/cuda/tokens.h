@@ -66,7 +66,8 @@ __global__ void __launch_bounds__(element_threads)
   if (t >= batch.tokens)
     return;
   const int s = batch.sequence_of(int(t)), slot = batch.slot_of(s, int(t));
-  slots[t] = batch.page_of(s, slot, PageTokens) * PageTokens + slot % PageTokens;
+  slots[t] =
+      batch.page_of(s, slot, PageTokens) * PageTokens + slot % PageTokens;
 }
 
 /// slots[t] = page * page_tokens + offset of the cache slot that token t is
