@@ -43,7 +43,7 @@ template <class P = float> struct AsyncSoftmax {
 
 inline constexpr int attention_warps = 4;
 inline constexpr int attention_threads = attention_warps * warp_size;
-/// Rows that a block of threads works on at a time.
+/// Most rows that a block of threads works on at a time.
 inline constexpr int attention_rows = 8;
 /// Most pieces that decode attention cuts a sequence's slots into, and the
 /// least slots of one.
@@ -137,7 +137,9 @@ template <class Softmax, class Call>
 __global__ void __launch_bounds__(attention_threads)
     attention_kernel(Call call) {
   using E = typename Call::cache_type::element;
-  constexpr int dims = Call::head_dim, rows = attention_rows;
+  constexpr int dims = Call::head_dim;
+  constexpr int rows =
+      Call::group < attention_rows ? Call::group : attention_rows;
   constexpr int own = (dims + warp_size - 1) / warp_size; // dims of a thread
   constexpr int page_tokens = Call::cache_type::page_tokens;
   __shared__ float query[rows][dims];
@@ -158,6 +160,8 @@ __global__ void __launch_bounds__(attention_threads)
     if (begin >= seen.y)
       return;
   }
+  const E *values = static_cast<const E *>(call.cache.pages) +
+                    Call::kv_heads * Call::cache_type::head_elements;
   for (int first = 0; first < Call::group; first += rows) {
     const int count = Call::group - first < rows ? Call::group - first : rows;
     const int64_t row0 =
@@ -192,20 +196,23 @@ __global__ void __launch_bounds__(attention_threads)
       const int slot = base + lane;
       const bool visible = slot < end;
       float logit[rows] = {};
+      // Of the slot's key; its value lies a plane further.
+      int64_t offset = 0;
       if (visible) {
         const int page = call.batch.page_of(s, slot, page_tokens);
         const E *key =
             call.cache.keys(call.layer, page, kv) + slot % page_tokens * dims;
+        offset = key - static_cast<const E *>(call.cache.pages);
         for (int d = 0; d < dims; d += 8) {
           constexpr int words = sizeof(E) * 8 / 16;
           uint4 packed[words];
 #pragma unroll
           for (int i = 0; i < words; ++i)
             packed[i] = reinterpret_cast<const uint4 *>(key + d)[i];
-          const E *values = reinterpret_cast<const E *>(packed);
+          const E *of_key = reinterpret_cast<const E *>(packed);
 #pragma unroll
           for (int i = 0; i < 8; ++i) {
-            const float k = widen(values[i]);
+            const float k = widen(of_key[i]);
 #pragma unroll
             for (int r = 0; r < rows; ++r)
               logit[r] = fmaf(k, query[r][d + i], logit[r]);
@@ -237,10 +244,10 @@ __global__ void __launch_bounds__(attention_threads)
         sum[r] += warp_sum(logit[r]);
       }
       const int keys = end - base < warp_size ? end - base : warp_size;
+#pragma unroll 4
       for (int j = 0; j < keys; ++j) {
-        const int page = call.batch.page_of(s, base + j, page_tokens);
-        const E *value = call.cache.values(call.layer, page, kv) +
-                         (base + j) % page_tokens * dims;
+        const E *value =
+            values + __shfl_sync(0xffffffffu, (long long)offset, j);
         float weight[rows];
 #pragma unroll
         for (int r = 0; r < rows; ++r)

@@ -138,7 +138,7 @@ __global__ void __launch_bounds__(linear_threads)
   for (int unit = int(blockIdx.x); unit < units; unit += int(gridDim.x)) {
     const E *from = weights + int64_t(unit) * tiles * tile_rows * tile_k;
     float sums[Columns][4] = {};
-#pragma unroll 2
+#pragma unroll(Columns <= 2 ? 4 : 2)
     for (int tile = warp; tile < tiles; tile += linear_warps) {
       const E *row = from + int64_t(tile) * tile_rows * tile_k + g * tile_k;
       uint4 w[2][2];
@@ -193,6 +193,11 @@ constexpr int64_t linear_scratch_bytes(int tokens, int k, int /*threads*/) {
   return int64_t(tokens) * tiles_of(k) * tile_k * 2;
 }
 
+/// True for rows that are what the kernel reads already.
+template <class Prologue, class E> inline constexpr bool is_packed = false;
+template <int K, class E>
+inline constexpr bool is_packed<Rows<K, E>, E> = K % tile_k == 0;
+
 template <int K, int Columns, class E, class... Epilogues>
 void launch_linear(Stream &stream, int tokens, const E *x, const E *weights,
                    const Epilogues &...epilogues) {
@@ -215,9 +220,14 @@ void linear_by_tokens(Stream &stream, int tokens, const Prologue &rows,
   // A step may want no logits at all.
   if (tokens == 0)
     return;
-  E *x = static_cast<E *>(scratch);
-  stream.launch(prologue_kernel<padded, Prologue, E>, dim3(unsigned(tokens)),
-                row_threads, 0, rows, x);
+  const E *x;
+  if constexpr (is_packed<Prologue, E>) {
+    x = rows.x;
+  } else {
+    x = static_cast<E *>(scratch);
+    stream.launch(prologue_kernel<padded, Prologue, E>, dim3(unsigned(tokens)),
+                  row_threads, 0, rows, static_cast<E *>(scratch));
+  }
   int most = tokens_of_variant(Variants(), tokens);
   most = tokens < most ? tokens : most;
   if (most <= 8)
