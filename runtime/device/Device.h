@@ -42,6 +42,11 @@ public:
   virtual void copy(void *to, const void *from, uint64_t bytes) = 0;
   /// Until everything before is done. Throws what failed of it.
   virtual void wait() = 0;
+
+  /// Reads `bytes` of memory that no cache holds, several times for at least
+  /// 200 ms; the best rate in bytes a second. For devices that are not the host,
+  /// whose own depends on the threads (ReadCeiling.h).
+  virtual double readCeiling(uint64_t bytes) = 0;
 };
 
 /// The processors of this machine. Memory is zeroed by the kernel, page by page

@@ -5,6 +5,7 @@
 
 #include "CpuFeatures.h"
 #include "CpuTopology.h"
+#include "CudaDevice.h"
 #include "Dtypes.h"
 
 #include <cmath>
@@ -77,22 +78,31 @@ extern "C" {
 const char *fdpp_last_error(void) { return lastError; }
 const char *fdpp_version(void) { return FDPP_PRODUCT_VERSION; }
 
-int32_t fdpp_device_count(void) { return 1; }
+int32_t fdpp_device_count(void) { return 1 + cudaDeviceCount(); }
 
 fdpp_result fdpp_device_get(int32_t index, fdpp_device_info *info) {
   return guarded([&] {
-    if (index != 0)
-      userError("no device " + std::to_string(index) + "; there is only 0");
+    if (index < 0 || index >= fdpp_device_count())
+      userError("no device " + std::to_string(index) + "; there are " +
+                std::to_string(fdpp_device_count()));
     static thread_local std::string name, features;
-    name = cpuName();
-    features = join(cpuFeatures());
     fdpp_device_info value = {};
-    value.kind = "cpu";
+    value.kind = index == 0 ? "cpu" : "cuda";
+    if (index == 0) {
+      name = cpuName();
+      features = join(cpuFeatures());
+      value.cores = physicalCores();
+      value.default_threads = defaultThreads();
+      value.available_memory = availableMemory();
+    } else {
+      CudaDeviceInfo gpu = describeCudaDevice(index - 1);
+      name = gpu.name;
+      features = gpu.arch;
+      value.cores = gpu.processors;
+      value.available_memory = gpu.memory;
+    }
     value.name = name.c_str();
     value.features = features.c_str();
-    value.cores = physicalCores();
-    value.default_threads = defaultThreads();
-    value.available_memory = availableMemory();
     writeStruct(info, value);
   });
 }

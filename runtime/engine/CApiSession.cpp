@@ -228,6 +228,11 @@ fdpp_result fdpp_session_read_ceiling(fdpp_session *session, uint64_t bytes,
                                       double *bytes_per_second) {
   return guarded([&] {
     need(session && bytes_per_second, "session and bytes_per_second");
+    Device &device = session->session.device();
+    if (!device.isHost()) {
+      *bytes_per_second = device.readCeiling(bytes);
+      return;
+    }
     if (!session->ceiling || session->ceiling->bytes() != bytes)
       session->ceiling.emplace(bytes);
     *bytes_per_second = session->ceiling->measure(session->session.team());

@@ -182,8 +182,11 @@ void Session::setTap(fdpp_tap_fn fn, void *ctx) {
 
 void Session::countLogits(const fdpp_attention_statistics *given) {
   if (given && !countsLogits(*model.table))
-    userError("the engine does not count the logits of attention; compile it "
-              "again with this version");
+    userError(model.device->isHost()
+                  ? "the engine does not count the logits of attention; "
+                    "compile it again with this version"
+                  : "engines for this device do not count the logits of "
+                    "attention; compile the model for the cpu to calibrate");
   if (given)
     statistics = *given;
   request.attention_statistics = given ? &statistics : nullptr;

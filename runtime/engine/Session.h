@@ -83,6 +83,7 @@ public:
   const fdpp_model_limits &limits() const { return model.table->limits; }
   const PageAllocator &pages() const { return allocator; }
   ThreadTeam &team() { return threads; }
+  Device &device() const { return *model.device; }
   Sampler &sampler() { return sampling; }
 
   /// `id` keys the sampler's random numbers.

@@ -109,6 +109,16 @@ TEST_P(DeviceTest, TooMuchMemoryIsAnErrorThatNamesIt) {
   }
 }
 
+TEST_P(DeviceTest, ReadsAtARate) {
+  if (device().isHost())
+    GTEST_SKIP() << "the host's depends on threads (ReadCeiling.h)";
+  // Every GPU that runs engines has memory of more than 100 GB/s, none has 100
+  // TB/s.
+  double rate = device().readCeiling(1u << 30);
+  EXPECT_GT(rate, 1e11);
+  EXPECT_LT(rate, 1e14);
+}
+
 INSTANTIATE_TEST_SUITE_P(Drivers, DeviceTest, testing::Values("cpu", "cuda"),
                          [](const auto &driver) {
                            return std::string(driver.param);

@@ -62,6 +62,10 @@ int listDevices(const RunOptions &options) {
                               .add("features", info.features)
                               .text()
                               .c_str());
+    else if (info.default_threads == 0)
+      std::printf("%d: %s, %s, %d SMs, %s\n   %s\n", i, info.kind, info.name,
+                  info.cores, size(info.available_memory).c_str(),
+                  info.features);
     else
       std::printf("%d: %s, %s, %s, %s by default, %s available\n   %s\n", i,
                   info.kind, info.name, plural(info.cores, "core").c_str(),

@@ -2,6 +2,7 @@
 #include "CudaDevice.h"
 
 #include "CudaDriver.h"
+#include "CudaReadCeiling.h"
 #include "Error.h"
 
 namespace fdpp::runtime {
@@ -98,6 +99,19 @@ public:
     check(driver.streamSynchronize(queue), "finish its work");
   }
 
+  double readCeiling(uint64_t bytes) override {
+    DeviceMemory memory(*this, bytes, "memory to read");
+    wait();
+    int processors = 0;
+    check(driver.deviceGetAttribute(&processors, kCudaProcessors, number),
+          "tell its processors");
+    CudaResult error = 0;
+    double rate = cudaReadCeiling(address(memory.data()), bytes, processors,
+                                  queue, error);
+    check(error, "measure what it reads");
+    return rate;
+  }
+
 private:
   void enter() { check(driver.contextSetCurrent(context), "be entered"); }
 
@@ -120,6 +134,32 @@ private:
 };
 
 } // namespace
+
+int32_t cudaDeviceCount() noexcept {
+  try {
+    int count = 0;
+    return cudaDriver().deviceGetCount(&count) == 0 ? count : 0;
+  } catch (...) {
+    return 0;
+  }
+}
+
+CudaDeviceInfo describeCudaDevice(int32_t index) {
+  const CudaDriver &driver = cudaDriver();
+  CudaDeviceInfo info;
+  char text[256] = "";
+  int major = 0, minor = 0;
+  size_t total = 0;
+  driver.deviceGetName(text, sizeof text, index);
+  driver.deviceGetAttribute(&info.processors, kCudaProcessors, index);
+  driver.deviceGetAttribute(&major, kCudaComputeMajor, index);
+  driver.deviceGetAttribute(&minor, kCudaComputeMinor, index);
+  driver.deviceTotalMem(&total, index);
+  info.name = text;
+  info.arch = "sm_" + std::to_string(major * 10 + minor);
+  info.memory = total;
+  return info;
+}
 
 std::unique_ptr<Device> openCudaDevice(int32_t index) {
   int count = 0;

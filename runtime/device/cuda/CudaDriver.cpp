@@ -38,6 +38,7 @@ CudaDriver open() {
   bind(library, "cuDevicePrimaryCtxRetain", driver.primaryContextRetain);
   bind(library, "cuDevicePrimaryCtxRelease_v2", driver.primaryContextRelease);
   bind(library, "cuCtxSetCurrent", driver.contextSetCurrent);
+  bind(library, "cuDeviceTotalMem_v2", driver.deviceTotalMem);
   bind(library, "cuMemGetInfo_v2", driver.memGetInfo);
   bind(library, "cuMemAlloc_v2", driver.memAlloc);
   bind(library, "cuMemFree_v2", driver.memFree);
@@ -50,7 +51,14 @@ CudaDriver open() {
   bind(library, "cuStreamCreate", driver.streamCreate);
   bind(library, "cuStreamDestroy_v2", driver.streamDestroy);
   bind(library, "cuStreamSynchronize", driver.streamSynchronize);
-  bind(library, "cuGetErrorName", driver.getErrorName);
+  bind(library, "cuModuleLoadData", driver.moduleLoadData);
+  bind(library, "cuModuleUnload", driver.moduleUnload);
+  bind(library, "cuModuleGetFunction", driver.moduleGetFunction);
+  bind(library, "cuLaunchKernel", driver.launchKernel);
+  bind(library, "cuEventCreate", driver.eventCreate);
+  bind(library, "cuEventDestroy_v2", driver.eventDestroy);
+  bind(library, "cuEventRecord", driver.eventRecord);
+  bind(library, "cuEventElapsedTime", driver.eventElapsedTime);
   bind(library, "cuGetErrorString", driver.getErrorString);
   CudaResult result = driver.init(0);
   int devices = 0;

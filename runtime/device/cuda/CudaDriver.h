@@ -16,8 +16,12 @@ using CudaResult = int; // 0 is success
 using CudaPointer = unsigned long long;
 struct CudaContext;
 struct CudaStream;
+struct CudaModule;
+struct CudaFunction;
+struct CudaEvent;
 
 /// Attributes of a device (CUdevice_attribute).
+constexpr int kCudaProcessors = 16;
 constexpr int kCudaComputeMajor = 75, kCudaComputeMinor = 76;
 constexpr CudaResult kCudaOutOfMemory = 2, kCudaNoDevice = 100;
 constexpr unsigned kCudaStreamNonBlocking = 1;
@@ -31,6 +35,7 @@ struct CudaDriver {
   CudaResult (*primaryContextRetain)(CudaContext **, int);
   CudaResult (*primaryContextRelease)(int);
   CudaResult (*contextSetCurrent)(CudaContext *);
+  CudaResult (*deviceTotalMem)(size_t *, int);
   CudaResult (*memGetInfo)(size_t *, size_t *);
   CudaResult (*memAlloc)(CudaPointer *, size_t);
   CudaResult (*memFree)(CudaPointer);
@@ -43,7 +48,17 @@ struct CudaDriver {
   CudaResult (*streamCreate)(CudaStream **, unsigned);
   CudaResult (*streamDestroy)(CudaStream *);
   CudaResult (*streamSynchronize)(CudaStream *);
-  CudaResult (*getErrorName)(CudaResult, const char **);
+  CudaResult (*moduleLoadData)(CudaModule **, const void *);
+  CudaResult (*moduleUnload)(CudaModule *);
+  CudaResult (*moduleGetFunction)(CudaFunction **, CudaModule *, const char *);
+  /// Grid, block, bytes of shared memory, stream, arguments, more.
+  CudaResult (*launchKernel)(CudaFunction *, unsigned, unsigned, unsigned,
+                             unsigned, unsigned, unsigned, unsigned,
+                             CudaStream *, void **, void **);
+  CudaResult (*eventCreate)(CudaEvent **, unsigned);
+  CudaResult (*eventDestroy)(CudaEvent *);
+  CudaResult (*eventRecord)(CudaEvent *, CudaStream *);
+  CudaResult (*eventElapsedTime)(float *, CudaEvent *, CudaEvent *);
   CudaResult (*getErrorString)(CudaResult, const char **);
 };
 

@@ -71,12 +71,13 @@ FDPP_API const char *fdpp_version(void);
 
 struct fdpp_device_info {
   size_t struct_size;
-  const char *kind;          /* "cpu" */
-  const char *name;          /* as the hardware says it */
-  const char *features;      /* comma-separated, LLVM's spelling */
-  int32_t cores;             /* physical, within the affinity mask */
-  int32_t default_threads;   /* cores, capped by the cgroup */
-  uint64_t available_memory; /* bytes a new allocation may take now */
+  const char *kind;        /* "cpu" or "cuda" */
+  const char *name;        /* as the hardware says it */
+  const char *features;    /* comma-separated, LLVM's spelling; cuda: "sm_90" */
+  int32_t cores;           /* physical, within the affinity mask; cuda: SMs */
+  int32_t default_threads; /* cores, capped by the cgroup; cuda: 0 */
+  /* bytes a new allocation may take now; cuda: all that the device has */
+  uint64_t available_memory;
 };
 
 FDPP_API int32_t fdpp_device_count(void);
@@ -422,7 +423,7 @@ FDPP_API void fdpp_session_reset_stats(fdpp_session *session);
 FDPP_API const uint64_t *fdpp_session_recomputed(const fdpp_session *session);
 
 /* Reads `bytes` of memory that lies in the same kind of pages as the weights
- * with the session's threads, several times for at least 200 ms, and gives the
+ * with the session's threads, or on its device, several times for at least 200 ms, and gives the
  * best rate in bytes a second: the ceiling of every step that reads its
  * weights. The memory is kept until the session ends. */
 FDPP_API fdpp_result fdpp_session_read_ceiling(fdpp_session *session,
