@@ -110,8 +110,10 @@ TEST_P(DeviceTest, TooMuchMemoryIsAnErrorThatNamesIt) {
 }
 
 TEST_P(DeviceTest, ReadsAtARate) {
-  if (device().isHost())
-    GTEST_SKIP() << "the host's depends on threads (ReadCeiling.h)";
+  if (device().isHost()) { // which ReadCeiling.h measures
+    EXPECT_EQ(device().readCeiling(1u << 20), 0);
+    return;
+  }
   // Every GPU that runs engines has memory of more than 100 GB/s, none has 100
   // TB/s.
   double rate = device().readCeiling(1u << 30);
