@@ -44,8 +44,8 @@ public:
   virtual void wait() = 0;
 
   /// Reads `bytes` of memory that no cache holds, several times for at least
-  /// 200 ms; the best rate in bytes a second. For devices that are not the host,
-  /// whose own depends on the threads (ReadCeiling.h).
+  /// 200 ms; the best rate in bytes a second. For devices that are not the
+  /// host, whose own depends on the threads (ReadCeiling.h).
   virtual double readCeiling(uint64_t bytes) = 0;
 };
 

@@ -68,9 +68,9 @@ def run(folder, fdpp_run):
         case = json.loads((place / "case.json").read_text())
         expected = np.load(place / "expected.npy")
         worst = 0.0
-        for prefill in (TOKENS, 1, 9):
+        for prefill, environment in ((TOKENS, {}), (1, {}), (9, {}), (9, {"FDPP_NO_PDL": "1"})):
             call(fdpp_run, place / "engine", "--tokens", case["ids"], "-n", 0, "--prefill",
-                 prefill, "--logits", place / "logits.npy")
+                 prefill, "--logits", place / "logits.npy", environment=environment)
             logits = np.load(place / "logits.npy")
             assert logits.shape == expected.shape
             worst = max(worst, float(np.abs(logits - expected).max() / np.abs(expected).max()))

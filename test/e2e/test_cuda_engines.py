@@ -2,6 +2,7 @@
 """CUDA engines: compiled everywhere, run where a device is."""
 import ctypes
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +80,21 @@ def test_one_library_holds_code_for_a_list_of_gpus(engine, tmp_path):
     library = (tmp_path / "out" / "model.so").read_bytes()
     assert len(library) > (engine / "model.so").stat().st_size
     assert b"-arch sm_100a" in library and b"-arch sm_80" in library
+
+
+def test_every_kernel_waits_for_the_one_before():
+    """One that does not would let its successor overtake its predecessor."""
+    folder = needs.ROOT / "runtime" / "kernels" / "cuda"
+    text = "".join(path.read_text() for path in sorted(folder.glob("*.h")))
+    bodies = re.findall(r"__global__.*?\) \{\n(.*?)\n\}\n", text, re.DOTALL)
+    assert len(bodies) == len(re.findall(r"^\s*(?:template <.*> )?__global__ void", text, re.M))
+    assert len(bodies) > 10
+    for body in bodies:
+        assert "wait_for_kernel_before();" in body
+        before = body.split("wait_for_kernel_before();")[0]
+        # Only a linear does something before: it reads weights.
+        assert "return" not in before
+        assert before.strip() == "" or "load_tile(from" in before
 
 
 def test_where_there_is_no_device_it_says_so(engine):

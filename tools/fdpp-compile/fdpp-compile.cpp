@@ -97,7 +97,8 @@ void addOptions(CLI::App &app, CompileOptions &options, Words &words) {
       ->required();
   app.add_option("-o,--output", options.output,
                  "folder of the engine (default: MODEL's stem + .fdpp)");
-  app.add_option("--target", options.target, "cpu or cuda")->capture_default_str();
+  app.add_option("--target", options.target, "cpu or cuda")
+      ->capture_default_str();
   app.add_option("--arch", options.arch,
                  "native, a level (x86-64-v3) or a clang CPU name (znver4), "
                  "then +FEATURE or +noFEATURE; for cuda a list such as "

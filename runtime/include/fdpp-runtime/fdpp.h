@@ -423,9 +423,9 @@ FDPP_API void fdpp_session_reset_stats(fdpp_session *session);
 FDPP_API const uint64_t *fdpp_session_recomputed(const fdpp_session *session);
 
 /* Reads `bytes` of memory that lies in the same kind of pages as the weights
- * with the session's threads, or on its device, several times for at least 200 ms, and gives the
- * best rate in bytes a second: the ceiling of every step that reads its
- * weights. The memory is kept until the session ends. */
+ * with the session's threads, or on its device, several times for at least 200
+ * ms, and gives the best rate in bytes a second: the ceiling of every step that
+ * reads its weights. The memory is kept until the session ends. */
 FDPP_API fdpp_result fdpp_session_read_ceiling(fdpp_session *session,
                                                uint64_t bytes,
                                                double *bytes_per_second);

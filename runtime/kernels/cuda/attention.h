@@ -106,8 +106,7 @@ struct AttentionCall {
 };
 
 __device__ inline float shifted_exp(float x) {
-  // Zero where the weight would be subnormal, infinity above 88.38, as on the
-  // CPU; NaN goes through.
+  // Zero where the weight would be subnormal, as on the CPU; NaN goes through.
   return x < -87.0f ? 0.0f : ::expf(x);
 }
 
@@ -136,6 +135,7 @@ __device__ void note(const Call &call, int64_t row, bool fixed,
 template <class Softmax, class Call>
 __global__ void __launch_bounds__(attention_threads)
     attention_kernel(Call call) {
+  wait_for_kernel_before();
   using E = typename Call::cache_type::element;
   constexpr int dims = Call::head_dim;
   constexpr int rows =
@@ -327,6 +327,7 @@ __global__ void __launch_bounds__(attention_threads)
 /// Block: one row; adds up its pieces in their order.
 template <class Softmax, class Call>
 __global__ void __launch_bounds__(attention_threads) combine_kernel(Call call) {
+  wait_for_kernel_before();
   constexpr int dims = Call::head_dim, floats = partial_floats(dims);
   const int64_t row = blockIdx.x;
   const int t = int(row / Call::query_heads);

@@ -13,6 +13,7 @@ namespace fdpp::cuda {
 template <class X, class Y, class F>
 __global__ void __launch_bounds__(element_threads)
     map_kernel(int64_t count, const X *x, Y *out, F f) {
+  wait_for_kernel_before();
   const int64_t i = element_index();
   if (i < count)
     store(out + i, f(load(x + i)));
@@ -29,6 +30,7 @@ void map_rows(Stream &stream, int tokens, const X *x, Y *out, F f) {
 template <class A, class B, class Y, class F>
 __global__ void __launch_bounds__(element_threads)
     zip_kernel(int64_t count, const A *a, const B *b, Y *out, F f) {
+  wait_for_kernel_before();
   const int64_t i = element_index();
   if (i < count)
     store(out + i, f(load(a + i), load(b + i)));
@@ -50,6 +52,7 @@ template <int Width, int HeadDim, int Rotary, RotaryPairs Pairs, class X,
 __global__ void __launch_bounds__(element_threads)
     rope_kernel(const X *x, const float *cosine, const float *sine, int stride,
                 Y *out) {
+  wait_for_kernel_before();
   constexpr bool halves = Pairs == RotaryPairs::halves;
   constexpr int heads = Width / HeadDim, pairs = Rotary / 2;
   const int64_t t = blockIdx.x;
@@ -88,6 +91,7 @@ template <class K, class V, class CacheType>
 __global__ void __launch_bounds__(element_threads)
     kv_append_kernel(const K *key, const V *value, const int32_t *slots,
                      int layer, CacheType cache) {
+  wait_for_kernel_before();
   constexpr int width = CacheType::kv_heads * CacheType::head_dim;
   const int64_t t = blockIdx.x;
   for (int i = threadIdx.x; i < width; i += element_threads) {

@@ -3,7 +3,7 @@
 //   y[T, N] = prologue(x)[T, K] . W[N, K]^T, given value by value to epilogues
 //
 // One packed copy of W (common/tiles.h) serves every T. A block of threads
-// takes units of 16 rows of W; its warps share out the tiles along K, multiply
+// takes a unit of 16 rows of W; its warps share out the tiles along K, multiply
 // them by mma.m16n8k16 with W as the wide operand and tokens as the narrow one,
 // 8 at a time, and add their results up in the order of the warps.
 //
@@ -92,6 +92,24 @@ __device__ inline uint4 load_once(const void *from) {
   return value;
 }
 
+/// What a thread has of a tile of W: its chunks of rows g and g + 8, of the
+/// tile's first and second half.
+struct TilePart {
+  uint4 chunks[2][2];
+};
+
+/// `at` is row g of the tile; `chunk`, the elements at which its chunks lie.
+template <class E>
+__device__ TilePart load_tile(const E *at, const int (&chunk)[2]) {
+  TilePart part;
+#pragma unroll
+  for (int half = 0; half < 2; ++half)
+#pragma unroll
+    for (int row = 0; row < 2; ++row)
+      part.chunks[half][row] = load_once(at + row * 8 * tile_k + chunk[half]);
+  return part;
+}
+
 /// The epilogue of a unit, over its sums[16 rows][stride].
 template <class Epilogue>
 __device__ void run_unit(const Epilogue &epilogue, int unit, int first,
@@ -121,10 +139,11 @@ __device__ void run_epilogues(int unit, int first, int tokens,
     run_epilogues(unit - units, first, tokens, sums, stride, rest...);
 }
 
-/// `Columns` groups of 8 tokens; x is [tokens][tiles_of(K) * 64].
+/// Block (unit, block of tokens) of `Columns` groups of 8; x is
+/// [tokens][tiles_of(K) * 64].
 template <int K, int Columns, class E, class... Epilogues>
 __global__ void __launch_bounds__(linear_threads)
-    linear_kernel(int tokens, int units, const E *x, const E *weights,
+    linear_kernel(int tokens, const E *x, const E *weights,
                   Epilogues... epilogues) {
   constexpr int tiles = tiles_of(K), width = Columns * mma_tokens;
   constexpr int stride = width + 4; // neighbouring rows in different banks
@@ -135,18 +154,27 @@ __global__ void __launch_bounds__(linear_threads)
   const int count = tokens - first < width ? tokens - first : width;
   // Row g and g + 8 of a tile have one swizzle.
   const int chunk[2] = {(t ^ g) * 8, ((t + 4) ^ g) * 8};
-  for (int unit = int(blockIdx.x); unit < units; unit += int(gridDim.x)) {
-    const E *from = weights + int64_t(unit) * tiles * tile_rows * tile_k;
-    float sums[Columns][4] = {};
-#pragma unroll(Columns <= 2 ? 4 : 2)
-    for (int tile = warp; tile < tiles; tile += linear_warps) {
-      const E *row = from + int64_t(tile) * tile_rows * tile_k + g * tile_k;
-      uint4 w[2][2];
+  // Tiles of a warp on their way.
+  constexpr int stages = Columns <= 2 ? 4 : 2;
+  const int unit = int(blockIdx.x);
+  const E *from =
+      weights + int64_t(unit) * tiles * tile_rows * tile_k + g * tile_k;
+  auto fetch = [&](TilePart &part, int tile) {
+    if (tile < tiles)
+      part = load_tile(from + int64_t(tile) * tile_rows * tile_k, chunk);
+  };
+  TilePart w[stages];
 #pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        w[half][0] = load_once(row + chunk[half]);
-        w[half][1] = load_once(row + 8 * tile_k + chunk[half]);
-      }
+  for (int i = 0; i < stages; ++i)
+    fetch(w[i], warp + i * linear_warps);
+  wait_for_kernel_before(); // the first weights come meanwhile
+  float sums[Columns][4] = {};
+  for (int begin = warp; begin < tiles; begin += stages * linear_warps) {
+#pragma unroll
+    for (int stage = 0; stage < stages; ++stage) {
+      const int tile = begin + stage * linear_warps;
+      if (tile >= tiles)
+        break;
 #pragma unroll
       for (int c = 0; c < Columns; ++c) {
         // A column beyond the tokens repeats one; nobody reads its sums.
@@ -157,30 +185,31 @@ __global__ void __launch_bounds__(linear_threads)
 #pragma unroll
         for (int half = 0; half < 2; ++half) {
           const uint4 v = *reinterpret_cast<const uint4 *>(at + half * 32);
-          const uint4 &a = w[half][0], &b = w[half][1];
+          const uint4 &a = w[stage].chunks[half][0];
+          const uint4 &b = w[stage].chunks[half][1];
           mma<E>(sums[c], {a.x, b.x, a.y, b.y}, v.x, v.y);
           mma<E>(sums[c], {a.z, b.z, a.w, b.w}, v.z, v.w);
         }
       }
+      fetch(w[stage], tile + stages * linear_warps);
     }
-#pragma unroll
-    for (int c = 0; c < Columns; ++c)
-#pragma unroll
-      for (int i = 0; i < 4; ++i)
-        partial[warp][(g + i / 2 * 8) * stride + c * mma_tokens + 2 * t +
-                      i % 2] = sums[c][i];
-    __syncthreads();
-    for (int i = threadIdx.x; i < tile_rows * stride; i += linear_threads) {
-      float sum = partial[0][i];
-#pragma unroll
-      for (int w = 1; w < linear_warps; ++w)
-        sum += partial[w][i];
-      partial[0][i] = sum;
-    }
-    __syncthreads();
-    run_epilogues(unit, first, count, partial[0], stride, epilogues...);
-    __syncthreads(); // partial is written again
   }
+#pragma unroll
+  for (int c = 0; c < Columns; ++c)
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+      partial[warp][(g + i / 2 * 8) * stride + c * mma_tokens + 2 * t + i % 2] =
+          sums[c][i];
+  __syncthreads();
+  for (int i = threadIdx.x; i < tile_rows * stride; i += linear_threads) {
+    float sum = partial[0][i];
+#pragma unroll
+    for (int w = 1; w < linear_warps; ++w)
+      sum += partial[w][i];
+    partial[0][i] = sum;
+  }
+  __syncthreads();
+  run_epilogues(unit, first, count, partial[0], stride, epilogues...);
 }
 
 //===----------------------------------------------------------------------===//
@@ -202,11 +231,10 @@ template <int K, int Columns, class E, class... Epilogues>
 void launch_linear(Stream &stream, int tokens, const E *x, const E *weights,
                    const Epilogues &...epilogues) {
   constexpr int units = (0 + ... + tile_units(segment_of<Epilogues>()));
-  // Blocks of one unit balance best; more of them than fit wait their turn.
   constexpr int width = Columns * mma_tokens;
   stream.launch(linear_kernel<K, Columns, E, Epilogues...>,
                 dim3(unsigned(units), unsigned((tokens + width - 1) / width)),
-                linear_threads, 0, tokens, units, x, weights, epilogues...);
+                linear_threads, 0, tokens, x, weights, epilogues...);
 }
 
 /// The linear by the variant that `Variants` names for this many tokens.

@@ -52,13 +52,18 @@ concept ReadsPhi = requires { M::reads_phi; };
 template <class M>
 concept PrefillReadsPhi = requires { M::prefill_reads_phi; };
 
+/// What the code was compiled for can be asked of this.
+template <class = void> __global__ void probe_kernel() {
+  wait_for_kernel_before();
+}
+
 template <class M> class ModelTable {
   using Step = cuda::Step<typename M::KvCache>;
 
   struct Model {
     typename M::Weights weights;
     const float *phi; // null: every softmax is exact
-    int processors;
+    bool overlap;     // of kernels, see stream.h
     StepGraphs graphs = {};
   };
 
@@ -72,13 +77,17 @@ template <class M> class ModelTable {
 
   static fdpp_model *create(int32_t device, const void *const *weights,
                             const float *phi) {
-    int processors = 0;
-    if (cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount,
-                               device) != cudaSuccess)
+    if (cudaSetDevice(device) != cudaSuccess)
       return nullptr;
+    // PTX of an older architecture that the driver compiled does not wait.
+    cudaFuncAttributes code = {};
+    if (cudaFuncGetAttributes(&code, probe_kernel<>) != cudaSuccess)
+      return nullptr;
+    bool overlap =
+        code.ptxVersion >= overlap_arch && !std::getenv("FDPP_NO_PDL");
     void *memory = std::malloc(sizeof(Model));
     if (memory)
-      new (memory) Model{typename M::Weights(weights), phi, processors};
+      new (memory) Model{typename M::Weights(weights), phi, overlap};
     return static_cast<fdpp_model *>(memory);
   }
 
@@ -148,7 +157,7 @@ template <class M> class ModelTable {
     Model &model = *reinterpret_cast<Model *>(handle);
     const float *phi = phi_of(model, args);
     auto launch = [&](cudaStream_t queue) {
-      Stream stream(queue, model.processors);
+      Stream stream(queue, model.overlap);
       M::run(args->entry, stream, model.weights, step_of(args, phi));
       return stream.error();
     };

@@ -88,6 +88,7 @@ template <int K, class X = float> struct LayerNorm {
 template <int Stride, class Prologue, class Y>
 __global__ void __launch_bounds__(row_threads)
     prologue_kernel(Prologue rows, Y *out) {
+  wait_for_kernel_before();
   const int row = int(blockIdx.x);
   auto state = rows.begin(row);
   for (int k = threadIdx.x; k < Stride; k += row_threads)

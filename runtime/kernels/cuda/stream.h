@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What runs the kernels of a step, one after another.
+// What runs the kernels of a step, one after another. Where the device can, the
+// next kernel's blocks come onto it while the last ones of the kernel before
+// still run (programmatic dependent launch): every kernel begins with
+// wait_for_kernel_before(), in front of which it may touch nothing that a
+// kernel writes. Weights it may.
 #ifndef FDPP_KERNELS_CUDA_STREAM_H
 #define FDPP_KERNELS_CUDA_STREAM_H
 
@@ -9,14 +13,28 @@
 
 namespace fdpp::cuda {
 
+/// The architecture that has what kernels need to overlap.
+inline constexpr int overlap_arch = 90;
+
+/// Returns when all that earlier kernels wrote can be read. By every thread of
+/// every kernel, those of blocks with nothing to do too: a kernel that did not
+/// would let its successor run before its predecessor is done.
+__device__ inline void wait_for_kernel_before() {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;\n"
+               "griddepcontrol.wait;" ::
+                   : "memory");
+#endif
+}
+
 /// A stream of one device. Launches are enqueued; the first that fails is kept
 /// and those behind it are left out.
 class Stream {
 public:
-  Stream(cudaStream_t stream, int processors)
-      : processors(processors), stream(stream) {}
-
-  const int processors; // streaming multiprocessors of the device
+  /// `overlap`: kernels may begin before the one before ends. Only for code of
+  /// overlap_arch or newer.
+  Stream(cudaStream_t stream, bool overlap)
+      : stream(stream), overlap(overlap) {}
 
   cudaError_t error() const { return first; }
 
@@ -26,16 +44,22 @@ public:
               const Arguments &...arguments) {
     if (first != cudaSuccess || grid.x == 0 || grid.y == 0 || grid.z == 0)
       return;
+    cudaLaunchAttribute attribute = {};
+    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attribute.val.programmaticStreamSerializationAllowed = 1;
     cudaLaunchConfig_t config = {};
     config.gridDim = grid;
     config.blockDim = dim3(unsigned(threads));
     config.dynamicSmemBytes = size_t(shared);
     config.stream = stream;
+    config.attrs = &attribute;
+    config.numAttrs = overlap ? 1 : 0;
     first = cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...);
   }
 
 private:
   cudaStream_t stream;
+  bool overlap;
   cudaError_t first = cudaSuccess;
 };
 

@@ -62,6 +62,7 @@ __device__ inline int64_t element_index() {
 template <int PageTokens>
 __global__ void __launch_bounds__(element_threads)
     token_slots_kernel(Batch batch, int32_t *slots) {
+  wait_for_kernel_before();
   const int64_t t = element_index();
   if (t >= batch.tokens)
     return;
@@ -83,6 +84,7 @@ __global__ void __launch_bounds__(element_threads)
     rope_table_kernel(int tokens, const int32_t *positions,
                       const float *inv_freq, float *cosine, float *sine,
                       float magnitude) {
+  wait_for_kernel_before();
   const int64_t i = element_index();
   if (i >= int64_t(tokens) * Half)
     return;
@@ -113,6 +115,7 @@ template <Table Layout, int Width, class E>
 __global__ void __launch_bounds__(element_threads)
     embed_kernel(const int32_t *tokens, const E *table, float *out,
                  float scale) {
+  wait_for_kernel_before();
   const int t = int(blockIdx.x), id = tokens[t];
   for (int k = threadIdx.x; k < Width; k += element_threads) {
     int64_t at = Layout == Table::rows ? int64_t(id) * Width + k
@@ -132,6 +135,7 @@ void embed(Stream &stream, int count, const int32_t *tokens, const E *table,
 template <int Width, class X>
 __global__ void __launch_bounds__(element_threads)
     select_rows_kernel(const int32_t *rows, const X *x, X *out) {
+  wait_for_kernel_before();
   const int64_t r = blockIdx.x, from = rows[r];
   for (int k = threadIdx.x; k < Width; k += element_threads)
     out[r * Width + k] = x[from * Width + k];
