@@ -257,7 +257,7 @@ llvm::Error Compilation::prepareEngine() {
       options.reuse.empty()
           ? NativeCompiler::find(options.target, options.cxx,
                                  options.executable)
-          : NativeCompiler::findHeadersOnly(options.executable);
+          : NativeCompiler::findHeadersOnly(options.target, options.executable);
   if (!found)
     return found.takeError();
   compiler = std::move(*found);

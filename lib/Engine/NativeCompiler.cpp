@@ -174,8 +174,9 @@ NativeCompiler::find(StringRef target, StringRef cxx, StringRef executable) {
 }
 
 llvm::Expected<NativeCompiler>
-NativeCompiler::findHeadersOnly(StringRef executable) {
+NativeCompiler::findHeadersOnly(StringRef target, StringRef executable) {
   NativeCompiler compiler;
+  compiler.isCuda = target == "cuda";
   llvm::Expected<std::string> headers = findHeaders(executable);
   if (!headers)
     return headers.takeError();
@@ -184,12 +185,14 @@ NativeCompiler::findHeadersOnly(StringRef executable) {
 }
 
 llvm::Expected<std::string> NativeCompiler::digestHeaders() const {
+  StringRef others = isCuda ? "/kernels/cpu/" : "/kernels/cuda/";
   std::vector<std::string> files;
   std::error_code error;
   for (StringRef part : {"/kernels", "/include/fdpp-runtime"})
     for (fs::recursive_directory_iterator at(headers + part, error), end;
          at != end && !error; at.increment(error))
-      if (path::extension(at->path()) == ".h")
+      if (path::extension(at->path()) == ".h" &&
+          !StringRef(at->path()).contains(others))
         files.push_back(at->path());
   if (error)
     return fileError(headers, "read the headers", error.value());

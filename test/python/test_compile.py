@@ -144,7 +144,7 @@ def test_only_engines_are_replaced(model, quick, tmp_path):
     [
         (["--arch=znver44"], "did you mean znver4?"),
         (["--arch=x86-64-v3+avx1024"], "'avx1024' is no cpu feature"),
-        (["--target=abacus"], "compiles for cpu only"),
+        (["--target=abacus"], "compiles for cpu and cuda"),
         (["--emit=later"], "no such phase"),
         (["--dtype=f8"], "f8"),
         (["--page-tokens=24"], "no multiple of 16"),

@@ -32,9 +32,9 @@ public:
   /// Only the headers, for engines that take over compiled kernels: what is
   /// found can digestHeaders() and nothing else.
   static llvm::Expected<NativeCompiler>
-  findHeadersOnly(llvm::StringRef executable);
+  findHeadersOnly(llvm::StringRef target, llvm::StringRef executable);
 
-  /// A hash of every header that emitted code may include.
+  /// A hash of every header that the target's emitted code may include.
   llvm::Expected<std::string> digestHeaders() const;
 
   /// What the library made from `source` is called in an object cache: a hash

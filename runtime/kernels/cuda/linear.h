@@ -110,6 +110,29 @@ __device__ TilePart load_tile(const E *at, const int (&chunk)[2]) {
   return part;
 }
 
+/// What a thread has of a token beside that: chunk t of each half.
+struct TokenPart {
+  uint4 chunks[2];
+};
+
+template <class E> __device__ TokenPart load_token(const E *at) {
+  return {{*reinterpret_cast<const uint4 *>(at),
+           *reinterpret_cast<const uint4 *>(at + tile_k / 2)}};
+}
+
+/// Adds the product of a tile and 8 tokens.
+template <class E>
+__device__ void multiply(float (&sums)[4], const TilePart &w,
+                         const TokenPart &v) {
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const uint4 &a = w.chunks[half][0], &b = w.chunks[half][1];
+    const uint4 &x = v.chunks[half];
+    mma<E>(sums, {a.x, b.x, a.y, b.y}, x.x, x.y);
+    mma<E>(sums, {a.z, b.z, a.w, b.w}, x.z, x.w);
+  }
+}
+
 /// The epilogue of a unit, over its sums[16 rows][stride].
 template <class Epilogue>
 __device__ void run_unit(const Epilogue &epilogue, int unit, int first,
@@ -154,20 +177,41 @@ __global__ void __launch_bounds__(linear_threads)
   const int count = tokens - first < width ? tokens - first : width;
   // Row g and g + 8 of a tile have one swizzle.
   const int chunk[2] = {(t ^ g) * 8, ((t + 4) ^ g) * 8};
-  // Tiles of a warp on their way.
+  // Tiles of a warp on their way; and parts of tokens, none where a warp has no
+  // more tiles than that: more blocks in the place of registers are better.
   constexpr int stages = Columns <= 2 ? 4 : 2;
+  constexpr int token_stages = Columns > 2                     ? 1
+                               : tiles > stages * linear_warps ? stages
+                                                               : 0;
   const int unit = int(blockIdx.x);
   const E *from =
       weights + int64_t(unit) * tiles * tile_rows * tile_k + g * tile_k;
-  auto fetch = [&](TilePart &part, int tile) {
+  auto fetch_weights = [&](TilePart &part, int tile) {
     if (tile < tiles)
       part = load_tile(from + int64_t(tile) * tile_rows * tile_k, chunk);
   };
+  // A column beyond the tokens repeats one; nobody reads its sums.
+  const E *rows[Columns];
+#pragma unroll
+  for (int c = 0; c < Columns; ++c) {
+    const int token = c * mma_tokens + g;
+    rows[c] = x + int64_t(first + (token < count ? token : 0)) * tiles * tile_k;
+  }
+  auto fetch_tokens = [&](TokenPart(&part)[Columns], int tile) {
+    if (tile < tiles)
+#pragma unroll
+      for (int c = 0; c < Columns; ++c)
+        part[c] = load_token(rows[c] + tile * tile_k + t * 8);
+  };
   TilePart w[stages];
+  TokenPart v[token_stages ? token_stages : 1][Columns];
 #pragma unroll
   for (int i = 0; i < stages; ++i)
-    fetch(w[i], warp + i * linear_warps);
+    fetch_weights(w[i], warp + i * linear_warps);
   wait_for_kernel_before(); // the first weights come meanwhile
+#pragma unroll
+  for (int i = 0; i < token_stages; ++i)
+    fetch_tokens(v[i], warp + i * linear_warps);
   float sums[Columns][4] = {};
   for (int begin = warp; begin < tiles; begin += stages * linear_warps) {
 #pragma unroll
@@ -175,23 +219,15 @@ __global__ void __launch_bounds__(linear_threads)
       const int tile = begin + stage * linear_warps;
       if (tile >= tiles)
         break;
+      TokenPart(&now)[Columns] = v[token_stages ? stage % token_stages : 0];
+      if constexpr (token_stages == 0)
+        fetch_tokens(now, tile);
 #pragma unroll
-      for (int c = 0; c < Columns; ++c) {
-        // A column beyond the tokens repeats one; nobody reads its sums.
-        int token = c * mma_tokens + g;
-        token = first + (token < count ? token : 0);
-        const E *at =
-            x + int64_t(token) * tiles * tile_k + tile * tile_k + t * 8;
-#pragma unroll
-        for (int half = 0; half < 2; ++half) {
-          const uint4 v = *reinterpret_cast<const uint4 *>(at + half * 32);
-          const uint4 &a = w[stage].chunks[half][0];
-          const uint4 &b = w[stage].chunks[half][1];
-          mma<E>(sums[c], {a.x, b.x, a.y, b.y}, v.x, v.y);
-          mma<E>(sums[c], {a.z, b.z, a.w, b.w}, v.z, v.w);
-        }
-      }
-      fetch(w[stage], tile + stages * linear_warps);
+      for (int c = 0; c < Columns; ++c)
+        multiply<E>(sums[c], w[stage], now[c]);
+      fetch_weights(w[stage], tile + stages * linear_warps);
+      if constexpr (token_stages > 0)
+        fetch_tokens(now, tile + token_stages * linear_warps);
     }
   }
 #pragma unroll
