@@ -15,6 +15,7 @@
 #include "fdpp/Tuning/TuningTable.h"
 
 #include "device/cpu/CpuIdentity.h"
+#include "kernels/common/tiles.h"
 
 #include "mlir/IR/DialectRegistry.h"
 #include "mlir/Pass/PassManager.h"
@@ -68,9 +69,6 @@ private:
   OwningOpRef<ModuleOp> module;
   std::string source, tuningNote;
 };
-
-/// Most tokens that a block of the CUDA linears takes (kernels/cuda/linear.h).
-constexpr int64_t kCudaBlockTokens = 64;
 
 /// The dialects, and no threads: passes must remark in one order always.
 MLIRContext::Threading single() { return MLIRContext::Threading::DISABLED; }
@@ -127,7 +125,7 @@ llvm::Error Compilation::prepareArch() {
   if (!arch)
     return arch.takeError();
   request.arch = *arch;
-  phases.tileTokens = kCudaBlockTokens;
+  phases.tileTokens = ::fdpp::most_block_tokens;
   return llvm::Error::success();
 }
 

@@ -26,6 +26,8 @@ namespace fdpp {
 
 /// Rows of W in a tile, and elements of k in its rows.
 inline constexpr int tile_rows = 16, tile_k = 64;
+/// Most tokens that a block of threads multiplies with its tiles.
+inline constexpr int most_block_tokens = 64;
 
 /// Columns that a unit holds.
 constexpr int unit_width(Partner partner) {

@@ -86,6 +86,20 @@ struct AttentionCall {
   /// [QueryHeads] of the layer: counts the rows of `only`; or null.
   unsigned long long *counts = nullptr;
 
+  /// Weights relative to the layer's of phi[layers][QueryHeads].
+  void make_async(const float *all, int32_t *where) {
+    phi = all ? all + int64_t(layer) * QueryHeads : nullptr;
+    invalid = where;
+  }
+  /// Only the rows that are named, counted in all[layers][QueryHeads].
+  void restrict_to(const int32_t *rows, uint64_t *all) {
+    static_assert(sizeof(unsigned long long) == sizeof(uint64_t));
+    only = rows;
+    if (all)
+      counts = reinterpret_cast<unsigned long long *>(all) +
+               int64_t(layer) * QueryHeads;
+  }
+
   __device__ float phi_of(int head) const {
     return phi ? phi[head] : __int_as_float(0x7fc00000);
   }
@@ -160,8 +174,8 @@ __global__ void __launch_bounds__(attention_threads)
     if (begin >= seen.y)
       return;
   }
-  const E *values = static_cast<const E *>(call.cache.pages) +
-                    Call::kv_heads * Call::cache_type::head_elements;
+  const E *values =
+      static_cast<const E *>(call.cache.pages) + Call::cache_type::to_values;
   for (int first = 0; first < Call::group; first += rows) {
     const int count = Call::group - first < rows ? Call::group - first : rows;
     const int64_t row0 =
@@ -200,8 +214,8 @@ __global__ void __launch_bounds__(attention_threads)
       int64_t offset = 0;
       if (visible) {
         const int page = call.batch.page_of(s, slot, page_tokens);
-        const E *key =
-            call.cache.keys(call.layer, page, kv) + slot % page_tokens * dims;
+        const E *key = call.cache.key(
+            call.layer, page * page_tokens + slot % page_tokens, kv);
         offset = key - static_cast<const E *>(call.cache.pages);
         for (int d = 0; d < dims; d += 8) {
           constexpr int words = sizeof(E) * 8 / 16;
@@ -417,8 +431,7 @@ void async_softmax_decode_attention(Stream &stream, const Batch &batch,
                                     int32_t *invalid) {
   AttentionCall<QueryHeads, CacheType, Q, Y> call{batch, layer,   query,
                                                   cache, options, out};
-  call.phi = phi ? phi + int64_t(layer) * QueryHeads : nullptr;
-  call.invalid = invalid;
+  call.make_async(phi, invalid);
   attend_split<AsyncSoftmax<P>>(stream, call, scratch);
 }
 
@@ -431,8 +444,7 @@ void async_softmax_prefill_attention(Stream &stream, const Batch &batch,
                                      int32_t *invalid) {
   AttentionCall<QueryHeads, CacheType, Q, Y> call{batch, layer,   query,
                                                   cache, options, out};
-  call.phi = phi ? phi + int64_t(layer) * QueryHeads : nullptr;
-  call.invalid = invalid;
+  call.make_async(phi, invalid);
   attend<AsyncSoftmax<P>>(stream, call);
 }
 
@@ -446,10 +458,7 @@ void recompute_rows(Stream &stream, const Batch &batch, int layer,
                     uint64_t *counts, void *scratch, Y *out) {
   AttentionCall<QueryHeads, CacheType, Q, Y> call{batch, layer,   query,
                                                   cache, options, out};
-  call.only = invalid;
-  call.counts = reinterpret_cast<unsigned long long *>(counts);
-  if (counts)
-    call.counts += int64_t(layer) * QueryHeads;
+  call.restrict_to(invalid, counts);
   attend_split<ExactSoftmax>(stream, call, scratch);
 }
 
@@ -460,10 +469,7 @@ void recompute_prefill_rows(Stream &stream, const Batch &batch, int layer,
                             const int32_t *invalid, uint64_t *counts, Y *out) {
   AttentionCall<QueryHeads, CacheType, Q, Y> call{batch, layer,   query,
                                                   cache, options, out};
-  call.only = invalid;
-  call.counts = reinterpret_cast<unsigned long long *>(counts);
-  if (counts)
-    call.counts += int64_t(layer) * QueryHeads;
+  call.restrict_to(invalid, counts);
   attend<ExactSoftmax>(stream, call);
 }
 

@@ -29,28 +29,27 @@ template <class E, int KvHeads, int HeadDim, int PageTokens = 64> struct Cache {
            (int64_t(layer) * num_pages + page) * 2 * KvHeads * head_elements +
            head * head_elements;
   }
-  __device__ E *values(int layer, int page, int head) const {
-    return keys(layer, page, head) + KvHeads * head_elements;
+  /// From a key's row to its value's.
+  static constexpr int64_t to_values = KvHeads * head_elements;
+
+  /// The row of a token's key: `slot` is page * page_tokens + token, as
+  /// token_slots gives it.
+  __device__ E *key(int layer, int slot, int head) const {
+    return keys(layer, slot / PageTokens, head) +
+           int64_t(slot % PageTokens) * HeadDim;
   }
 };
 
-/// Stores one dimension of a token's key. `slot` is page * page_tokens + token,
-/// as token_slots gives it.
+/// Stores one dimension of a token's key.
 template <class CacheType>
 __device__ void kv_store_key(const CacheType &cache, int layer, int slot,
                              int head, int dim, float value, int = 1) {
-  constexpr int tokens = CacheType::page_tokens;
-  cache.keys(layer, slot / tokens,
-             head)[slot % tokens * CacheType::head_dim + dim] =
-      narrow<typename CacheType::element>(value);
+  store(cache.key(layer, slot, head) + dim, value);
 }
 template <class CacheType>
 __device__ void kv_store_value(const CacheType &cache, int layer, int slot,
                                int head, int dim, float value, int = 1) {
-  constexpr int tokens = CacheType::page_tokens;
-  cache.values(layer, slot / tokens,
-               head)[slot % tokens * CacheType::head_dim + dim] =
-      narrow<typename CacheType::element>(value);
+  store(cache.key(layer, slot, head) + CacheType::to_values + dim, value);
 }
 
 /// The same by the column of all heads' dimensions.

@@ -64,8 +64,8 @@ template <class Epilogue> constexpr ColumnSegment segment_of() {
 
 inline constexpr int linear_warps = 8;
 inline constexpr int linear_threads = linear_warps * warp_size;
-/// Tokens that one mma multiplies, and most of a block of threads.
-inline constexpr int mma_tokens = 8, most_block_tokens = 64;
+/// Tokens that one mma multiplies.
+inline constexpr int mma_tokens = 8;
 
 /// d += a . b for a 16 x 16 tile of W and 16 x 8 of the tokens.
 template <class E>
@@ -301,7 +301,8 @@ void linear_by_tokens(Stream &stream, int tokens, const Prologue &rows,
   else if (most <= 32)
     launch_linear<k, 4>(stream, tokens, x, weights, epilogues...);
   else
-    launch_linear<k, 8>(stream, tokens, x, weights, epilogues...);
+    launch_linear<k, most_block_tokens / mma_tokens>(stream, tokens, x, weights,
+                                                     epilogues...);
 }
 
 } // namespace fdpp::cuda
