@@ -247,12 +247,13 @@ std::vector<std::string> NativeCompiler::arguments(const TargetArch &arch,
   llvm::append_range(list, arch.flags);
   // The standard library is linked in, so that an engine does not depend on
   // the one of the machine it was compiled on; so is CUDA's runtime. Symbols
-  // name nvcc's temporary files.
+  // name nvcc's temporary files. 20011 is about functions that are written for
+  // contexts of the host and of the device (stream.h).
   if (isCuda)
     llvm::append_range(
         list, std::initializer_list<const char *>{
                   "--expt-relaxed-constexpr", "--extended-lambda",
-                  "--diag-suppress=177", "--objdir-as-tempdir", "-shared",
+                  "--diag-suppress=177,20011", "--objdir-as-tempdir", "-shared",
                   "--cudart=static",
                   "--compiler-options=-fPIC,-fvisibility=hidden,-static-"
                   "libstdc++,-static-libgcc",

@@ -180,13 +180,10 @@ fdpp_result fdpp_sequence_sample(fdpp_sequence *sequence,
                                  int32_t *token) {
   return guarded([&] {
     need(sequence && token, "sequence and token");
-    const float *logits = fdpp_sequence_logits(sequence);
-    if (!logits)
+    Session &session = sequence->session->session;
+    if (!session.hasLogits(sequence->sequence))
       userError("no logits to sample from; step with FDPP_LOGITS_LAST first");
-    const Sequence &own = *sequence->sequence;
-    *token = sequence->session->session.sampler().sample(
-        logits, readSampling(sampling), own.tokens().data(), own.length(),
-        own.id(), own.length());
+    *token = session.sample(*sequence->sequence, readSampling(sampling));
   });
 }
 

@@ -30,7 +30,7 @@ void Generator::run(std::vector<GenerateItem> &work, TokenFn callback,
       decoders[i].emplace(*tokenizer, /*SkipSpecial=*/true);
     if (item.count > 0)
       step.push_back({item.sequence, item.tokens, item.count, true});
-    else if (!session.logits(item.sequence))
+    else if (!session.hasLogits(item.sequence))
       userError("item " + std::to_string(i) +
                 " has no prompt and no logits of a step to go on from");
   }
@@ -81,10 +81,7 @@ void Generator::advance(size_t index) {
 int32_t Generator::sample(const GenerateItem &item) {
   using Clock = std::chrono::steady_clock;
   Clock::time_point start = Clock::now();
-  const Sequence &sequence = *item.sequence;
-  int32_t token = session.sampler().sample(
-      session.logits(&sequence), item.sampling, sequence.tokens().data(),
-      sequence.length(), sequence.id(), sequence.length());
+  int32_t token = session.sample(*item.sequence, item.sampling);
   session.stats().sampleMs +=
       std::chrono::duration<double, std::milli>(Clock::now() - start).count();
   return token;

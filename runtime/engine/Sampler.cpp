@@ -73,6 +73,12 @@ double philoxUniform(uint64_t seed, uint64_t sequence, uint64_t position) {
   return static_cast<double>(bits) * 0x1p-53;
 }
 
+void refuseLogits() {
+  throw Error(ErrorKind::Internal,
+              "the model gave logits that are not finite; run with --verify, "
+              "then compile the engine again");
+}
+
 Sampler::Sampler(int32_t vocab)
     : vocab(vocab), values(vocab), weights(vocab), order(vocab), seen(vocab) {}
 
@@ -85,9 +91,7 @@ int32_t Sampler::sample(const float *logits, const SamplerParams &params,
   }
   float max = maximum(logits, vocab);
   if (!std::isfinite(max))
-    throw Error(ErrorKind::Internal,
-                "the model gave logits that are not finite; run with --verify, "
-                "then compile the engine again");
+    refuseLogits();
   if (params.temperature == 0 || params.topK == 1)
     return static_cast<int32_t>(std::find(logits, logits + vocab, max) -
                                 logits);

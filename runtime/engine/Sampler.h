@@ -16,6 +16,15 @@ struct SamplerParams {
   uint64_t seed = 0;
 };
 
+/// True if a token is the one with the largest logit.
+inline bool isGreedy(const SamplerParams &params) {
+  return params.repeatPenalty == 1 &&
+         (params.temperature == 0 || params.topK == 1);
+}
+
+/// Throws the internal error about logits that are not finite.
+[[noreturn]] void refuseLogits();
+
 /// Throws a user error when a parameter is out of range.
 void checkSampler(const SamplerParams &params);
 

@@ -35,6 +35,13 @@ bool countsLogits(const fdpp_model_table &table) {
   return known && table.counts_logits;
 }
 
+/// Also false for engines that are older than this.
+bool picks(const fdpp_model_table &table) {
+  bool known = table.struct_size >= offsetof(fdpp_model_table, picks) +
+                                        sizeof(fdpp_model_table::picks);
+  return known && table.picks;
+}
+
 /// 0 for engines whose attention is exact, also those that are older than the
 /// asynchronous softmax.
 int32_t readsPhi(const fdpp_model_table &table) {
@@ -131,7 +138,7 @@ Session::Session(const ModelView &view, const SessionOptions &wish)
   if (!host)
     mirror = std::make_unique<StepMirror>(
         *model.device, limits(), settings.sequences,
-        pagesForContext(settings.context, limits()), phi);
+        pagesForContext(settings.context, limits()), phi, picks(*model.table));
   instance = model.table->create(model.device->index(), model.weights,
                                  host ? model.phi : nullptr);
   if (!instance)
@@ -203,8 +210,29 @@ float *Session::logitsRow(int64_t row) const {
   return static_cast<float *>(logitsBuffer.data()) + row * limits().vocab_size;
 }
 
+bool Session::hasLogits(const Sequence *sequence) const {
+  return sequence->logitsSerial == serial;
+}
+
 const float *Session::logits(const Sequence *sequence) const {
-  return sequence->logitsSerial == serial ? sequence->logits : nullptr;
+  if (!hasLogits(sequence))
+    return nullptr;
+  if (away)
+    mirror->receiveLogits(logitsRow(0));
+  away = false;
+  return sequence->logits;
+}
+
+int32_t Session::sample(const Sequence &sequence, const SamplerParams &params) {
+  if (away && isGreedy(params)) {
+    int32_t token =
+        mirror->pick((sequence.logits - logitsRow(0)) / limits().vocab_size);
+    if (token < 0)
+      refuseLogits();
+    return token;
+  }
+  return sampling.sample(logits(&sequence), params, sequence.tokens().data(),
+                         sequence.length(), sequence.id(), sequence.length());
 }
 
 void Session::check(const StepItem *items, int32_t count) {
@@ -265,6 +293,7 @@ void Session::step(const StepItem *items, int32_t count) {
   check(items, count);
   reservePages(items, count);
   ++serial;
+  away = false;
   try {
     builder.begin(items, count);
     runParts(items);
@@ -298,6 +327,16 @@ void Session::fill(Sequence *sequence, int32_t count, uint64_t seed) {
   sequence->append(ids.data(), count);
 }
 
+/// True if nobody else wants the logits of a step that is taken in one.
+bool Session::canLeaveLogits(const StepItem *items) const {
+  return mirror && picks(*model.table) &&
+         request.num_tokens == builder.total() &&
+         std::all_of(builder.rows().begin(), builder.rows().end(),
+                     [&](const LogitsRow &row) {
+                       return row.keep && !items[row.item].allLogits;
+                     });
+}
+
 void Session::runParts(const StepItem *items) {
   using Clock = std::chrono::steady_clock;
   const int32_t total = builder.total();
@@ -314,8 +353,12 @@ void Session::runParts(const StepItem *items) {
                   std::string("the model refused a step: ") + given.message +
                       "; this is a defect of the engine, compile it again");
     }
-    if (mirror)
-      mirror->receive(logitsRow(kept));
+    if (mirror) {
+      mirror->receive();
+      away = canLeaveLogits(items);
+      if (!away)
+        mirror->receiveLogits(logitsRow(kept));
+    }
     record(std::chrono::duration<double, std::milli>(Clock::now() - start)
                .count());
     for (const StepPart &part : builder.parts())

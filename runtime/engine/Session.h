@@ -84,7 +84,6 @@ public:
   const PageAllocator &pages() const { return allocator; }
   ThreadTeam &team() { return threads; }
   Device &device() const { return *model.device; }
-  Sampler &sampler() { return sampling; }
 
   /// `id` keys the sampler's random numbers.
   Sequence *createSequence(uint64_t id);
@@ -103,8 +102,13 @@ public:
   void fill(Sequence *sequence, int32_t count, uint64_t seed);
 
   /// Logits of the last token of `sequence`, if the latest call of `step` kept
-  /// them; else null. Valid until the next call.
+  /// them; else null. Valid until the next call. Those of a device come here
+  /// when they are asked for.
   const float *logits(const Sequence *sequence) const;
+  bool hasLogits(const Sequence *sequence) const;
+  /// A token by those logits, which there must be. Greedily without having
+  /// them here, where the device has picked.
+  int32_t sample(const Sequence &sequence, const SamplerParams &params);
 
   void setProgress(ProgressFn fn, void *ctx);
   /// Null: no tap. Throws a user error for an engine without taps.
@@ -122,6 +126,7 @@ public:
 private:
   void check(const StepItem *items, int32_t count);
   void reservePages(const StepItem *items, int32_t count);
+  bool canLeaveLogits(const StepItem *items) const;
   void runParts(const StepItem *items);
   void storeLogits(const StepItem *items, int32_t kept);
   void record(double ms);
@@ -143,7 +148,8 @@ private:
   PhiBank phi;
   std::unique_ptr<StepMirror> mirror; // null where the device is the host
   std::atomic<pid_t> stepping{0};     // the process a step runs in
-  uint64_t serial = 0; // of step calls, to know whose logits still stand
+  uint64_t serial = 0;       // of step calls, to know whose logits still stand
+  mutable bool away = false; // the latest call's logits are only on the device
   SessionStats counters;
   ProgressFn progress = nullptr;
   void *progressContext = nullptr;

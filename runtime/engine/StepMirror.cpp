@@ -15,15 +15,18 @@ static uint64_t wordsOf(const fdpp_model_limits &limits, int32_t sequences,
 }
 
 StepMirror::StepMirror(Device &device, const fdpp_model_limits &limits,
-                       int32_t sequences, int32_t maxPages, PhiBank &phi)
+                       int32_t sequences, int32_t maxPages, PhiBank &phi,
+                       bool picks)
     : device(device), phi(phi), vocabulary(limits.vocab_size),
-      heads(int64_t{limits.layers} * limits.query_heads),
+      heads(int64_t{limits.layers} * limits.query_heads), picks(picks),
       staging(device, wordsOf(limits, sequences, maxPages) * sizeof(int32_t)),
+      picked(device, uint64_t(limits.max_rows) * sizeof(int32_t)),
       arrays(device, staging.size(), "step arrays"),
       logits(device, uint64_t(limits.max_rows) * vocabulary * sizeof(float),
              "logits"),
       counters(device, heads * sizeof(uint64_t), "counters"),
-      phiThere(device, heads * sizeof(float), "phi") {}
+      phiThere(device, heads * sizeof(float), "phi"),
+      picksThere(device, picked.size(), "picks") {}
 
 const int32_t *StepMirror::stage(const int32_t *array, int64_t count) {
   std::memcpy(static_cast<int32_t *>(staging.data()) + used, array,
@@ -44,6 +47,7 @@ fdpp_step &StepMirror::send(const fdpp_step &step) {
   device.upload(arrays.data(), staging.data(), used * sizeof(int32_t));
   sent.logits = static_cast<float *>(logits.data());
   sent.recomputed_rows = static_cast<uint64_t *>(counters.data());
+  sent.picks = picks ? static_cast<int32_t *>(picksThere.data()) : nullptr;
   sent.phi = nullptr;
   if (!phi.data())
     return sent;
@@ -59,11 +63,18 @@ void StepMirror::sendCounters() {
   device.wait();
 }
 
-void StepMirror::receive(float *to) {
-  device.download(to, logits.data(),
-                  sent.num_rows * vocabulary * sizeof(float));
+void StepMirror::receive() {
+  if (picks)
+    device.download(picked.data(), picksThere.data(),
+                    sent.num_rows * sizeof(int32_t));
   if (phi.data())
     device.download(phi.counters(), counters.data(), counters.size());
+  device.wait();
+}
+
+void StepMirror::receiveLogits(float *to) {
+  device.download(to, logits.data(),
+                  sent.num_rows * vocabulary * sizeof(float));
   device.wait();
 }
 

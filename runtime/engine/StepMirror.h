@@ -14,16 +14,24 @@ namespace fdpp::runtime {
 /// block that goes there in one copy, and logits and counters that come back.
 class StepMirror {
 public:
-  /// For steps of at most `sequences`, each with `maxPages` pages.
+  /// For steps of at most `sequences`, each with `maxPages` pages, of a model
+  /// that writes fdpp_step::picks or does not.
   StepMirror(Device &device, const fdpp_model_limits &limits, int32_t sequences,
-             int32_t maxPages, PhiBank &phi);
+             int32_t maxPages, PhiBank &phi, bool picks);
 
   /// Sends the arrays and the numbers phi. Returns the step that names the
   /// device's; it stays valid until the next call.
   fdpp_step &send(const fdpp_step &step);
-  /// Waits for the step that was sent; its logits are in `logits` then, its
-  /// recomputed rows with PhiBank's.
-  void receive(float *logits);
+  /// Waits for the step that was sent; its recomputed rows are with PhiBank's
+  /// then.
+  void receive();
+  /// The logits of the received step's rows.
+  void receiveLogits(float *to);
+  /// Of a received step's row: its largest logit's id, -1 where that is not
+  /// finite. Only of a model that picks.
+  int32_t pick(int64_t row) const {
+    return static_cast<const int32_t *>(picked.data())[row];
+  }
   /// PhiBank's counters, which were changed here, for the device.
   void sendCounters();
 
@@ -33,8 +41,9 @@ private:
   Device &device;
   PhiBank &phi;
   const int64_t vocabulary, heads;
-  StagingMemory staging;
-  DeviceMemory arrays, logits, counters, phiThere;
+  const bool picks;
+  StagingMemory staging, picked;
+  DeviceMemory arrays, logits, counters, phiThere, picksThere;
   fdpp_step sent = {};
   int64_t used = 0;          // words of staging
   int32_t sentSwitched = -1; // PhiBank::switched() of what phiThere holds

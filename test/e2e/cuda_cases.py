@@ -59,6 +59,32 @@ def make(folder, environment, arch="sm_90a", cases=CASES):
         (place / "case.json").write_text(json.dumps({"ids": ids, "dtype": dtype}))
 
 
+def logits_of(fdpp_run, place, ids, prefill, environment):
+    call(fdpp_run, place / "engine", "--tokens", ids, "-n", 0, "--prefill", prefill, "--logits",
+         place / "logits.npy", environment=environment)
+    return np.load(place / "logits.npy")
+
+
+def generated(fdpp_run, place, prompts, environment, *options):
+    done = call(fdpp_run, place / "engine", *(f"--tokens={','.join(p)}" for p in prompts), "-n", 12,
+                "--json", *options, environment=environment)
+    return [answer["tokens"] for answer in json.loads(done.stdout)["results"]]
+
+
+def check_decode(fdpp_run, place, ids):
+    """A step as one kernel and as a chain of them: the same bits, for one sequence and for up to
+    twelve of different lengths; what the device picks is what the host does."""
+    chain = {"FDPP_NO_GRID": "1"}
+    assert np.array_equal(logits_of(fdpp_run, place, ids, 1, {}),
+                          logits_of(fdpp_run, place, ids, 1, chain)), "one kernel and a chain"
+    tokens = ids.split(",")
+    for count in (1, 3, 8, 12):
+        prompts = [tokens[i:i + 1 + 5 * i % 31] for i in range(count)]
+        first = generated(fdpp_run, place, prompts, {})
+        assert first == generated(fdpp_run, place, prompts, chain), f"{count} sequences"
+        assert first == generated(fdpp_run, place, prompts, {}, "--repeat-penalty=1.0000001"), "pick"
+
+
 def run(folder, fdpp_run):
     """A line for each case; the number of those that are wrong."""
     wrong = 0
@@ -68,12 +94,12 @@ def run(folder, fdpp_run):
         case = json.loads((place / "case.json").read_text())
         expected = np.load(place / "expected.npy")
         worst = 0.0
-        for prefill, environment in ((TOKENS, {}), (1, {}), (9, {}), (9, {"FDPP_NO_PDL": "1"})):
-            call(fdpp_run, place / "engine", "--tokens", case["ids"], "-n", 0, "--prefill",
-                 prefill, "--logits", place / "logits.npy", environment=environment)
-            logits = np.load(place / "logits.npy")
+        for prefill, environment in ((TOKENS, {}), (1, {}), (9, {}), (9, {"FDPP_NO_PDL": "1"}),
+                                     (1, {"FDPP_NO_GRID": "1"})):
+            logits = logits_of(fdpp_run, place, case["ids"], prefill, environment)
             assert logits.shape == expected.shape
             worst = max(worst, float(np.abs(logits - expected).max() / np.abs(expected).max()))
+        check_decode(fdpp_run, place, case["ids"])
         bound = 8 * ROUNDOFF[case["dtype"]]
         wrong += not worst <= bound
         print(f"{place.name}: {worst:.2e} of {bound:.2e}{'' if worst <= bound else ' WRONG'}")

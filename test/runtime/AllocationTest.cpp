@@ -56,9 +56,7 @@ TEST(AllocationTest, NothingIsAllocatedInsideAStep) {
                       {b, tokens.data(), 3, true}};
   session.step(items, 2);
   for (int i = 0; i < 20; ++i) {
-    int32_t next =
-        session.sampler().sample(session.logits(a), params, a->tokens().data(),
-                                 a->length(), a->id(), a->length());
+    int32_t next = session.sample(*a, params);
     StepItem item{a, &next, 1, true};
     session.step(&item, 1);
   }

@@ -12,6 +12,7 @@ mlir::LogicalResult emitCPU(mlir::ModuleOp module, llvm::raw_ostream &os) {
                      .enclosing = "",
                      .contextType = "Team &",
                      .context = "team",
+                     .anyContext = "",
                      .qualifier = "",
                      .elementType = "auto"},
                     os);

@@ -14,6 +14,7 @@ mlir::LogicalResult emitCUDA(mlir::ModuleOp module, llvm::raw_ostream &os) {
                      .enclosing = "model ",
                      .contextType = "Stream &",
                      .context = "stream",
+                     .anyContext = "FDPP_ANY_CONTEXT ",
                      .qualifier = "__device__ ",
                      .elementType = "float"},
                     os);

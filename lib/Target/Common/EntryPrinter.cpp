@@ -194,10 +194,14 @@ void EntryPrinter::printBuffers() {
 }
 
 void EntryPrinter::print() {
-  printCall(os, 0, ("void " + func.getName()).str(),
-            {(target.contextType + target.context).str(),
-             "const Weights &weights", "const Step<KvCache> &step"},
-            " {");
+  bool anyContext = !target.anyContext.empty();
+  if (anyContext)
+    os << "template <class Context>\n";
+  printCall(
+      os, 0, (target.anyContext + "void " + func.getName()).str(),
+      {((anyContext ? "Context &" : target.contextType) + target.context).str(),
+       "const Weights &weights", "const Step<KvCache> &step"},
+      " {");
   os << "  const int tokens = step.num_tokens;\n";
   printBuffers();
   os << "\n";

@@ -78,8 +78,8 @@ auto ::fdpp::valueText(Value value) -> Expr {
   if (auto view = dyn_cast<memref::SubViewOp>(def))
     return subviewText(view);
   if (auto constant = dyn_cast<LayerConstantOp>(def))
-    return {::fdpp::valueName(value) + "[" +
-            valueText(constant.getLayer()).text + "]"};
+    return {::fdpp::valueName(value) + "(" +
+            valueText(constant.getLayer()).text + ")"};
   return {::fdpp::valueName(value)};
 }
 

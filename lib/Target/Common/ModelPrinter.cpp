@@ -101,9 +101,11 @@ private:
         if (done.size() == 1)
           os << "// What differs between layers.\n";
         bool isFloat = isa<FloatType>(op.getResult().getType());
-        os << "constexpr " << (isFloat ? "float " : "int ") << name << "[] = {";
+        StringRef type = isFloat ? "float " : "int ";
+        os << target.anyContext << "constexpr " << type << name
+           << "(int layer) {\n  constexpr " << type << "of_layer[] = {";
         printElements(cast<DenseElementsAttr>(op.getValues()));
-        os << "};\n";
+        os << "};\n  return of_layer[layer];\n}\n";
       });
     if (!done.empty())
       os << "\n";
@@ -242,6 +244,22 @@ private:
     os << '"' << words << '"';
   }
 
+  /// The decode step for any context.
+  void printDecode(StringRef scope) {
+    for (func::FuncOp entry : info.entries) {
+      if (entry->getAttrOfType<StringAttr>(kEntryAttr).getValue() != "decode")
+        continue;
+      os << "\n  static constexpr bool decodes = true;\n"
+         << "  template <class Context>\n";
+      ::fdpp::printCall(os, 2, target.anyContext.str() + "static void decode",
+                        {"Context &" + target.context.str(),
+                         "const Weights &weights", "const Step<KvCache> &step"},
+                        " {");
+      os << "    " << scope << entry.getName() << "(" << target.context
+         << ", weights, step);\n  }\n";
+    }
+  }
+
   void printModel() {
     std::string scope = target.enclosing.rtrim().str() + "::";
     os << "struct Model {\n  using KvCache = " << scope << "KvCache;\n"
@@ -262,9 +280,11 @@ private:
          << entry->getAttrOfType<StringAttr>(kEntryAttr).getValue().upper()
          << ":\n      return " << entry.getName() << "(" << target.context
          << ", weights, step);\n";
-    os << "    }\n  }\n};\n\n} // namespace"
-       << (target.enclosing.empty() ? "" : " ") << target.enclosing.rtrim()
-       << "\n\n"
+    os << "    }\n  }\n";
+    if (!target.anyContext.empty())
+      printDecode(scope);
+    os << "};\n\n} // namespace" << (target.enclosing.empty() ? "" : " ")
+       << target.enclosing.rtrim() << "\n\n"
        << "extern \"C\" __attribute__((visibility(\"default\")))\n"
        << "const fdpp_model_table *fdpp_model_query(uint32_t abi_version) {\n"
        << "  return ";

@@ -181,7 +181,10 @@ struct fdpp_step {
   /* [host] or null; for models with counts_logits */
   const struct fdpp_attention_statistics *attention_statistics;
   fdpp_sgemm_fn
-      sgemm; /* [host] for models with calls_sgemm, never null there */
+      sgemm;      /* [host] for models with calls_sgemm, never null there */
+  int32_t *picks; /* [device] for models that pick, or null: R ids, each of its
+                     row's largest logit, the lowest of several; -1 where that
+                     is not finite */
 };
 
 struct fdpp_model;
@@ -216,6 +219,8 @@ struct fdpp_model_table {
   int32_t counts_logits;
   /* Not 0: some linears are a BLAS library's; a step needs its sgemm. */
   int32_t calls_sgemm;
+  /* Not 0: steps write `picks`. */
+  int32_t picks;
 };
 
 /* Returns the table, or null when `abi_version` is not the one built for. */

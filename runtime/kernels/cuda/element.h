@@ -38,6 +38,28 @@ template <class E> __device__ void store(E *to, float value, int = 1) {
   *to = narrow<E>(value);
 }
 
+/// Reads and writes `N` neighbours, aligned to their size.
+template <int N, class X>
+__device__ void load_vector(const X *from, float (&values)[N]) {
+  struct alignas(sizeof(X) * N) Vector {
+    X of[N];
+  };
+  const Vector vector = *reinterpret_cast<const Vector *>(from);
+#pragma unroll
+  for (int i = 0; i < N; ++i)
+    values[i] = widen(vector.of[i]);
+}
+template <class E, int N>
+__device__ void store_vector(E *to, const float (&values)[N]) {
+  struct alignas(sizeof(E) * N) Vector {
+    E of[N];
+  } vector;
+#pragma unroll
+  for (int i = 0; i < N; ++i)
+    vector.of[i] = narrow<E>(values[i]);
+  *reinterpret_cast<Vector *>(to) = vector;
+}
+
 //===----------------------------------------------------------------------===//
 // Functions that epilogues call beside CUDA's own tanh; as near as f32 gives.
 //===----------------------------------------------------------------------===//
@@ -68,21 +90,6 @@ __device__ inline float warp_max(float value) {
   for (int step = warp_size / 2; step > 0; step /= 2)
     value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, step));
   return value;
-}
-
-/// The sum over a block of `Threads`, known to each of them.
-template <int Threads> __device__ float block_sum(float value) {
-  constexpr int warps = Threads / warp_size;
-  __shared__ float partial[warps];
-  value = warp_sum(value);
-  if (threadIdx.x % warp_size == 0)
-    partial[threadIdx.x / warp_size] = value;
-  __syncthreads();
-  float sum = 0.0f;
-  for (int w = 0; w < warps; ++w)
-    sum += partial[w];
-  __syncthreads(); // partial may be written again
-  return sum;
 }
 
 } // namespace fdpp::cuda

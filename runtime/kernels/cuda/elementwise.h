@@ -10,38 +10,49 @@
 
 namespace fdpp::cuda {
 
-template <class X, class Y, class F>
-__global__ void __launch_bounds__(element_threads)
-    map_kernel(int64_t count, const X *x, Y *out, F f) {
-  wait_for_kernel_before();
-  const int64_t i = element_index();
-  if (i < count)
-    store(out + i, f(load(x + i)));
-}
+template <class X, class Y, class F> struct MapBody {
+  static constexpr int shared_bytes = 0;
+  int64_t count;
+  const X *x;
+  Y *out;
+  F f;
+
+  __device__ void operator()(int block, char *) const {
+    const int64_t i = element_index(block);
+    if (i < count)
+      store(out + i, f(load(x + i)));
+  }
+};
 
 /// out = f(x), elementwise.
-template <int Width, class X, class Y, class F>
-void map_rows(Stream &stream, int tokens, const X *x, Y *out, F f) {
+template <int Width, class Context, class X, class Y, class F>
+FDPP_ANY_CONTEXT void map_rows(Context &context, int tokens, const X *x, Y *out,
+                               F f) {
   const int64_t count = int64_t(tokens) * Width;
-  stream.launch(map_kernel<X, Y, F>, blocks_for(count), element_threads, 0,
-                count, x, out, f);
+  context.run(blocks_for(count), MapBody<X, Y, F>{count, x, out, f});
 }
 
-template <class A, class B, class Y, class F>
-__global__ void __launch_bounds__(element_threads)
-    zip_kernel(int64_t count, const A *a, const B *b, Y *out, F f) {
-  wait_for_kernel_before();
-  const int64_t i = element_index();
-  if (i < count)
-    store(out + i, f(load(a + i), load(b + i)));
-}
+template <class A, class B, class Y, class F> struct ZipBody {
+  static constexpr int shared_bytes = 0;
+  int64_t count;
+  const A *a;
+  const B *b;
+  Y *out;
+  F f;
+
+  __device__ void operator()(int block, char *) const {
+    const int64_t i = element_index(block);
+    if (i < count)
+      store(out + i, f(load(a + i), load(b + i)));
+  }
+};
 
 /// out = f(a, b), elementwise.
-template <int Width, class A, class B, class Y, class F>
-void zip_rows(Stream &stream, int tokens, const A *a, const B *b, Y *out, F f) {
+template <int Width, class Context, class A, class B, class Y, class F>
+FDPP_ANY_CONTEXT void zip_rows(Context &context, int tokens, const A *a,
+                               const B *b, Y *out, F f) {
   const int64_t count = int64_t(tokens) * Width;
-  stream.launch(zip_kernel<A, B, Y, F>, blocks_for(count), element_threads, 0,
-                count, a, b, out, f);
+  context.run(blocks_for(count), ZipBody<A, B, Y, F>{count, a, b, out, f});
 }
 
 /// Which elements of a head turn together: (j, j + Rotary / 2) or (2j, 2j + 1).
@@ -49,64 +60,76 @@ enum class RotaryPairs { halves, neighbours };
 
 template <int Width, int HeadDim, int Rotary, RotaryPairs Pairs, class X,
           class Y>
-__global__ void __launch_bounds__(element_threads)
-    rope_kernel(const X *x, const float *cosine, const float *sine, int stride,
-                Y *out) {
-  wait_for_kernel_before();
-  constexpr bool halves = Pairs == RotaryPairs::halves;
-  constexpr int heads = Width / HeadDim, pairs = Rotary / 2;
-  const int64_t t = blockIdx.x;
-  // Both of a pair by one thread: out may be x.
-  for (int i = threadIdx.x; i < heads * pairs; i += element_threads) {
-    const int j = i % pairs;
-    const int64_t head = t * Width + i / pairs * HeadDim;
-    const int64_t first = head + (halves ? j : 2 * j);
-    const int64_t second = head + (halves ? j + pairs : 2 * j + 1);
-    const float c = cosine[t * stride + j], s = sine[t * stride + j];
-    const float a = load(x + first), b = load(x + second);
-    store(out + first, a * c - b * s);
-    store(out + second, b * c + a * s);
+struct RopeBody {
+  static constexpr int shared_bytes = 0;
+  const X *x;
+  const float *cosine, *sine;
+  int stride;
+  Y *out;
+
+  __device__ void operator()(int block, char *) const {
+    constexpr bool halves = Pairs == RotaryPairs::halves;
+    constexpr int heads = Width / HeadDim, pairs = Rotary / 2;
+    const int64_t t = block;
+    // Both of a pair by one thread: out may be x.
+    for (int i = thread_index(); i < heads * pairs; i += block_threads) {
+      const int j = i % pairs;
+      const int64_t head = t * Width + i / pairs * HeadDim;
+      const int64_t first = head + (halves ? j : 2 * j);
+      const int64_t second = head + (halves ? j + pairs : 2 * j + 1);
+      const float c = cosine[t * stride + j], s = sine[t * stride + j];
+      const float a = load(x + first), b = load(x + second);
+      store(out + first, a * c - b * s);
+      store(out + second, b * c + a * s);
+    }
+    constexpr int rest = HeadDim - Rotary;
+    for (int i = thread_index(); i < heads * rest; i += block_threads) {
+      const int64_t at = t * Width + i / (rest ? rest : 1) * HeadDim + Rotary +
+                         i % (rest ? rest : 1);
+      store(out + at, load(x + at));
+    }
   }
-  constexpr int rest = HeadDim - Rotary;
-  for (int i = threadIdx.x; i < heads * rest; i += element_threads) {
-    const int64_t at = t * Width + i / (rest ? rest : 1) * HeadDim + Rotary +
-                       i % (rest ? rest : 1);
-    store(out + at, load(x + at));
-  }
-}
+};
 
 /// Rotary embedding (Su et al., 2021) of heads of HeadDim elements, of which
 /// the first `Rotary` turn and the others are copied. Row t of the tables
 /// begins at cosine + t * stride and holds Rotary / 2 angles.
-template <int Width, int HeadDim, int Rotary, RotaryPairs Pairs, class X,
-          class Y>
-void rope(Stream &stream, int tokens, const X *x, const float *cosine,
-          const float *sine, int stride, Y *out) {
-  stream.launch(rope_kernel<Width, HeadDim, Rotary, Pairs, X, Y>,
-                dim3(unsigned(tokens)), element_threads, 0, x, cosine, sine,
-                stride, out);
+template <int Width, int HeadDim, int Rotary, RotaryPairs Pairs, class Context,
+          class X, class Y>
+FDPP_ANY_CONTEXT void rope(Context &context, int tokens, const X *x,
+                           const float *cosine, const float *sine, int stride,
+                           Y *out) {
+  context.run(tokens, RopeBody<Width, HeadDim, Rotary, Pairs, X, Y>{
+                          x, cosine, sine, stride, out});
 }
 
-template <class K, class V, class CacheType>
-__global__ void __launch_bounds__(element_threads)
-    kv_append_kernel(const K *key, const V *value, const int32_t *slots,
-                     int layer, CacheType cache) {
-  wait_for_kernel_before();
-  constexpr int width = CacheType::kv_heads * CacheType::head_dim;
-  const int64_t t = blockIdx.x;
-  for (int i = threadIdx.x; i < width; i += element_threads) {
-    kv_store_key_columns(cache, layer, slots[t], i, load(key + t * width + i));
-    kv_store_value_columns(cache, layer, slots[t], i,
-                           load(value + t * width + i));
+template <class K, class V, class CacheType> struct KvAppendBody {
+  static constexpr int shared_bytes = 0;
+  const K *key;
+  const V *value;
+  const int32_t *slots;
+  int layer;
+  CacheType cache;
+
+  __device__ void operator()(int block, char *) const {
+    constexpr int width = CacheType::kv_heads * CacheType::head_dim;
+    const int64_t t = block;
+    for (int i = thread_index(); i < width; i += block_threads) {
+      kv_store_key_columns(cache, layer, slots[t], i,
+                           load(key + t * width + i));
+      kv_store_value_columns(cache, layer, slots[t], i,
+                             load(value + t * width + i));
+    }
   }
-}
+};
 
 /// Stores each token's key and value [tokens][heads * head_dim] at its slot.
-template <class K, class V, class CacheType>
-void kv_append(Stream &stream, int tokens, const K *key, const V *value,
-               const int32_t *slots, int layer, const CacheType &cache) {
-  stream.launch(kv_append_kernel<K, V, CacheType>, dim3(unsigned(tokens)),
-                element_threads, 0, key, value, slots, layer, cache);
+template <class Context, class K, class V, class CacheType>
+FDPP_ANY_CONTEXT void kv_append(Context &context, int tokens, const K *key,
+                                const V *value, const int32_t *slots, int layer,
+                                const CacheType &cache) {
+  context.run(tokens,
+              KvAppendBody<K, V, CacheType>{key, value, slots, layer, cache});
 }
 
 } // namespace fdpp::cuda

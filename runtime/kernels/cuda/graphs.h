@@ -19,25 +19,20 @@ namespace fdpp::cuda {
 /// All of a step that its launches depend on.
 struct StepKey {
   int32_t counts[7];
-  const void *addresses[11];
+  const void *addresses[12];
 
-  static StepKey of(const fdpp_step &step, const float *phi) {
+  static StepKey of(const fdpp_step &step, const float *phi,
+                    const int32_t *picks) {
     StepKey key;
     std::memset(&key, 0, sizeof key); // padding is compared, too
     const int32_t counts[] = {step.entry,      step.num_tokens, step.num_seqs,
                               step.num_rows,   step.max_pages,  step.num_pages,
                               step.decode_seqs};
-    const void *addresses[] = {step.tokens,
-                               step.positions,
-                               step.seq_offsets,
-                               step.context,
-                               step.pages,
-                               step.rows,
-                               step.cache,
-                               step.logits,
-                               step.workspace,
-                               step.recomputed_rows,
-                               phi};
+    const void *addresses[] = {
+        step.tokens,          step.positions, step.seq_offsets,
+        step.context,         step.pages,     step.rows,
+        step.cache,           step.logits,    step.workspace,
+        step.recomputed_rows, picks,          phi};
     std::memcpy(key.counts, counts, sizeof counts);
     std::memcpy(key.addresses, addresses, sizeof addresses);
     return key;

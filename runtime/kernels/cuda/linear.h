@@ -64,6 +64,7 @@ template <class Epilogue> constexpr ColumnSegment segment_of() {
 
 inline constexpr int linear_warps = 8;
 inline constexpr int linear_threads = linear_warps * warp_size;
+static_assert(linear_threads == block_threads);
 /// Tokens that one mma multiplies.
 inline constexpr int mma_tokens = 8;
 
@@ -133,14 +134,15 @@ __device__ void multiply(float (&sums)[4], const TilePart &w,
   }
 }
 
-/// The epilogue of a unit, over its sums[16 rows][stride].
-template <class Epilogue>
-__device__ void run_unit(const Epilogue &epilogue, int unit, int first,
-                         int tokens, const float *sums, int stride) {
+/// The epilogue of a unit, over its sums[16 rows][stride], by `Threads` threads
+/// of which this is number `thread`.
+template <int Threads, class Epilogue>
+__device__ void run_unit(const Epilogue &epilogue, int thread, int unit,
+                         int first, int tokens, const float *sums, int stride) {
   constexpr ColumnSegment segment = segment_of<Epilogue>();
   constexpr int width = unit_width(Epilogue::partner);
   const UnitColumns at = tile_columns(segment, unit);
-  for (int i = threadIdx.x; i < width * tokens; i += linear_threads) {
+  for (int i = thread; i < width * tokens; i += Threads) {
     const int row = i % width, token = i / width;
     if (row >= at.lanes)
       continue;
@@ -151,15 +153,17 @@ __device__ void run_unit(const Epilogue &epilogue, int unit, int first,
 }
 
 /// The epilogue whose segment the unit is of.
-template <class Epilogue, class... Rest>
-__device__ void run_epilogues(int unit, int first, int tokens,
+template <int Threads, class Epilogue, class... Rest>
+__device__ void run_epilogues(int thread, int unit, int first, int tokens,
                               const float *sums, int stride,
                               const Epilogue &epilogue, const Rest &...rest) {
   constexpr int units = tile_units(segment_of<Epilogue>());
   if (unit < units)
-    return run_unit(epilogue, unit, first, tokens, sums, stride);
+    return run_unit<Threads>(epilogue, thread, unit, first, tokens, sums,
+                             stride);
   if constexpr (sizeof...(Rest) > 0)
-    run_epilogues(unit - units, first, tokens, sums, stride, rest...);
+    run_epilogues<Threads>(thread, unit - units, first, tokens, sums, stride,
+                           rest...);
 }
 
 /// Block (unit, block of tokens) of `Columns` groups of 8; x is
@@ -171,8 +175,8 @@ __global__ void __launch_bounds__(linear_threads)
   constexpr int tiles = tiles_of(K), width = Columns * mma_tokens;
   constexpr int stride = width + 4; // neighbouring rows in different banks
   __shared__ float partial[linear_warps][tile_rows * stride];
-  const int warp = int(threadIdx.x) / warp_size;
-  const int lane = int(threadIdx.x) % warp_size, g = lane / 4, t = lane % 4;
+  const int warp = thread_index() / warp_size;
+  const int lane = thread_index() % warp_size, g = lane / 4, t = lane % 4;
   const int first = int(blockIdx.y) * width;
   const int count = tokens - first < width ? tokens - first : width;
   // Row g and g + 8 of a tile have one swizzle.
@@ -237,7 +241,7 @@ __global__ void __launch_bounds__(linear_threads)
       partial[warp][(g + i / 2 * 8) * stride + c * mma_tokens + 2 * t + i % 2] =
           sums[c][i];
   __syncthreads();
-  for (int i = threadIdx.x; i < tile_rows * stride; i += linear_threads) {
+  for (int i = thread_index(); i < tile_rows * stride; i += linear_threads) {
     float sum = partial[0][i];
 #pragma unroll
     for (int w = 1; w < linear_warps; ++w)
@@ -245,7 +249,8 @@ __global__ void __launch_bounds__(linear_threads)
     partial[0][i] = sum;
   }
   __syncthreads();
-  run_epilogues(unit, first, count, partial[0], stride, epilogues...);
+  run_epilogues<linear_threads>(thread_index(), unit, first, count, partial[0],
+                                stride, epilogues...);
 }
 
 //===----------------------------------------------------------------------===//
@@ -289,8 +294,8 @@ void linear_by_tokens(Stream &stream, int tokens, const Prologue &rows,
     x = rows.x;
   } else {
     x = static_cast<E *>(scratch);
-    stream.launch(prologue_kernel<padded, Prologue, E>, dim3(unsigned(tokens)),
-                  row_threads, 0, rows, static_cast<E *>(scratch));
+    stream.run(tokens, PrologueBody<padded, Prologue, E>{
+                           rows, static_cast<E *>(scratch)});
   }
   int most = tokens_of_variant(Variants(), tokens);
   most = tokens < most ? tokens : most;

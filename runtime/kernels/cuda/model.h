@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What stands between an emitted model and the step ABI, for CUDA. The emitted
-// source defines the struct M that kernels/cpu/model.h describes; here `run`
-// takes a Stream. A step enqueues its kernels on step->stream and returns: its
-// results are there when the stream is done.
+// What stands between an emitted model (kernels/common/model.h) and the step
+// ABI, for CUDA: M::run takes a Stream, and M::decode, in models that decode,
+// any context. A step enqueues its kernels on step->stream and returns: its
+// results are there when the stream is done. Decode steps of few tokens are one
+// kernel where the device can run it (grid.h), the others a chain.
 #ifndef FDPP_KERNELS_CUDA_MODEL_H
 #define FDPP_KERNELS_CUDA_MODEL_H
 
-#include "fdpp-runtime/model_abi.h"
+#include "kernels/common/model.h"
 #include "kernels/cuda/graphs.h"
 #include "kernels/cuda/kernels.h"
 
-#include <cstddef>
-#include <cstdio>
 #include <cstdlib>
 #include <iterator>
 #include <new>
@@ -20,41 +19,55 @@
 
 namespace fdpp::cuda {
 
-/// A step as the emitted entries see it. Pointers are the device's.
-template <class KvCache> struct Step {
-  int num_tokens, num_seqs, num_rows, decode_seqs;
-  const int32_t *tokens;    // [num_tokens]
-  const int32_t *positions; // [num_tokens]
-  const int32_t *rows;      // [num_rows]
-  Batch batch;
-  KvCache cache;
-  float *logits;             // [num_rows][vocabulary]
-  char *workspace;           // buffers, placed by the compiler
-  void *scratch;             // of the kernel that runs
-  const float *phi;          // [layers][query heads], or null
-  uint64_t *recomputed_rows; // [layers][query heads] counters, or null
-
-  /// The buffer that begins `offset` bytes into the workspace.
-  template <class T> T *at(int64_t offset) const {
-    return reinterpret_cast<T *>(workspace + offset);
-  }
+/// A step as the emitted entries see it.
+template <class KvCache> struct Step : StepBase<Batch, KvCache> {
+  PickBody picking; // its picks may be null
 };
 
-/// The largest of several sizes.
-template <class... Sizes> constexpr int64_t largest(Sizes... sizes) {
-  int64_t most = 0;
-  ((most = sizes > most ? int64_t(sizes) : most), ...);
-  return most;
+/// Picks the tokens of a step whose logits are there, if they are asked for.
+template <class Context, class KvCache>
+FDPP_ANY_CONTEXT void pick(Context &context, const Step<KvCache> &step) {
+  if (step.picking.picks)
+    context.run(int64_t(step.num_rows) * pick_blocks, step.picking);
 }
 
 template <class M>
-concept ReadsPhi = requires { M::reads_phi; };
-template <class M>
-concept PrefillReadsPhi = requires { M::prefill_reads_phi; };
+concept Decodes = requires { M::decodes; };
 
 /// What the code was compiled for can be asked of this.
 template <class = void> __global__ void probe_kernel() {
   wait_for_kernel_before();
+}
+
+/// A decode step by blocks that stay. `stages` of their rings lie in front of
+/// what else they share.
+template <class M>
+__global__ void __launch_bounds__(grid_threads, 1)
+    grid_kernel(typename M::Weights weights, Step<typename M::KvCache> step,
+                GridState *state, int stages) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  extern __shared__ __align__(1024) char memory[];
+  __shared__ RingBarriers barriers;
+  const Ring ring{memory, &barriers, stages};
+  wait_for_kernel_before();
+  if (threadIdx.x == 0)
+    ring.initialise();
+  __syncthreads();
+  const int warp = int(threadIdx.x) / warp_size;
+  if (warp < block_warps) {
+    take_registers<computing_registers>();
+    Grid grid(state, ring, memory + stages * stage_bytes);
+    M::decode(grid, weights, step);
+    pick(grid, step);
+    grid.leave();
+    return;
+  }
+  take_registers<moving_registers>();
+  if (warp == block_warps && threadIdx.x % warp_size == 0) {
+    Loader loader(ring);
+    M::decode(loader, weights, step);
+  }
+#endif
 }
 
 template <class M> class ModelTable {
@@ -64,15 +77,55 @@ template <class M> class ModelTable {
     typename M::Weights weights;
     const float *phi; // null: every softmax is exact
     bool overlap;     // of kernels, see stream.h
+    int grid_blocks;  // 0: decode steps are always a chain
+    int grid_bytes;   // of shared memory in one of them
     StepGraphs graphs = {};
   };
 
-  static constexpr int64_t alignment = 256;
-  static constexpr int64_t arena_bytes =
-      (M::arena_bytes + alignment - 1) / alignment * alignment;
+  static constexpr int64_t aligned(int64_t bytes) {
+    return (bytes + 255) / 256 * 256;
+  }
+
+  // The workspace: buffers, scratch, and what is zeros between steps.
+  static constexpr int64_t arena_bytes = aligned(M::arena_bytes);
+  static int64_t state_offset() {
+    return arena_bytes + aligned(M::scratch_bytes(0));
+  }
+  static constexpr int64_t ticket_offset = aligned(sizeof(GridState));
+  static constexpr int64_t tickets =
+      largest(int64_t(M::limits.max_sequences) * M::limits.decode_tokens *
+                  M::limits.kv_heads,
+              M::limits.max_rows);
+  static constexpr int64_t parts_offset =
+      ticket_offset + aligned(tickets * sizeof(unsigned));
 
   static uint64_t workspace_size(int32_t) {
-    return arena_bytes + M::scratch_bytes(0);
+    return state_offset() + parts_offset +
+           int64_t(M::limits.max_rows) * pick_blocks * 8;
+  }
+
+  /// Finds out whether the device can run decode steps as one kernel.
+  static cudaError_t prepare_grid(Model &model, int device) {
+    if constexpr (Decodes<M>) {
+      auto kernel = grid_kernel<M>;
+      int blocks = 0, bytes = 0;
+      cudaFuncAttributes code = {};
+      cudaError_t error = cudaFuncGetAttributes(&code, kernel);
+      if (error != cudaSuccess || code.ptxVersion < grid_arch ||
+          std::getenv("FDPP_NO_GRID"))
+        return error;
+      cudaDeviceGetAttribute(&blocks, cudaDevAttrMultiProcessorCount, device);
+      cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin,
+                             device);
+      bytes -= int(code.sharedSizeBytes);
+      error = cudaFuncSetAttribute(
+          kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+      if (error != cudaSuccess)
+        return error;
+      model.grid_blocks = blocks;
+      model.grid_bytes = bytes;
+    }
+    return cudaSuccess;
   }
 
   static fdpp_model *create(int32_t device, const void *const *weights,
@@ -86,8 +139,14 @@ template <class M> class ModelTable {
     bool overlap =
         code.ptxVersion >= overlap_arch && !std::getenv("FDPP_NO_PDL");
     void *memory = std::malloc(sizeof(Model));
-    if (memory)
-      new (memory) Model{typename M::Weights(weights), phi, overlap};
+    if (!memory)
+      return nullptr;
+    auto *model =
+        new (memory) Model{typename M::Weights(weights), phi, overlap, 0, 0};
+    if (prepare_grid(*model, device) != cudaSuccess) {
+      std::free(memory);
+      return nullptr;
+    }
     return static_cast<fdpp_model *>(memory);
   }
 
@@ -98,73 +157,72 @@ template <class M> class ModelTable {
     std::free(model);
   }
 
-  static int32_t refuse(fdpp_step *step, const char *what, int given,
-                        int most) {
-    step->status = FDPP_STATUS_INVALID;
-    std::snprintf(step->message, sizeof step->message,
-                  "%s: %d given, the engine takes 1 to %d", what, given, most);
-    return step->status;
-  }
-
-  static int32_t check(fdpp_step *step) {
-    const fdpp_model_limits &most = M::limits;
-    auto outside = [](int value, int limit) {
-      return value < 1 || value > limit;
-    };
-    if (step->entry < 0 || !(most.entries >> step->entry & 1))
-      return refuse(step, "entry", step->entry, FDPP_ENTRY_COUNT - 1);
-    if (outside(step->num_tokens, most.max_tokens))
-      return refuse(step, "tokens of a step", step->num_tokens,
-                    most.max_tokens);
-    if (outside(step->num_seqs, most.max_sequences))
-      return refuse(step, "sequences of a step", step->num_seqs,
-                    most.max_sequences);
-    if (step->num_rows < 0 || step->num_rows > most.max_rows)
-      return refuse(step, "rows of logits", step->num_rows, most.max_rows);
-    step->status = FDPP_STATUS_OK;
-    return step->status;
-  }
-
-  /// The step's own, of a runtime that knows it, else the model's.
-  static const float *phi_of(const Model &model, const fdpp_step *step) {
-    bool known =
-        step->struct_size >= offsetof(fdpp_step, phi) + sizeof(fdpp_step::phi);
-    return known && step->phi ? step->phi : model.phi;
+  /// Null for a step of a runtime that knows none.
+  static int32_t *picks_of(const fdpp_step &step) {
+    return FDPP_STEP_HAS(step, picks) ? step.picks : nullptr;
   }
 
   static Step step_of(const fdpp_step *args, const float *phi) {
     char *workspace = static_cast<char *>(args->workspace);
-    return {args->num_tokens,
-            args->num_seqs,
-            args->num_rows,
-            args->decode_seqs,
-            args->tokens,
-            args->positions,
-            args->rows,
-            Batch{args->num_tokens, args->num_seqs, args->seq_offsets,
-                  args->context, args->pages, args->max_pages},
-            typename M::KvCache{args->cache, args->num_pages},
-            args->logits,
-            workspace,
-            workspace + arena_bytes,
-            phi,
-            args->recomputed_rows};
+    char *state = workspace + state_offset();
+    auto *tickets = reinterpret_cast<unsigned *>(state + ticket_offset);
+    Batch batch{args->num_tokens, args->num_seqs, args->seq_offsets,
+                args->context,    args->pages,    args->max_pages,
+                tickets};
+    PickBody picking{
+        M::limits.vocab_size, args->logits,
+        reinterpret_cast<unsigned long long *>(state + parts_offset), tickets,
+        picks_of(*args)};
+    return {step_base<Batch, typename M::KvCache>(*args, batch, workspace,
+                                                  workspace + arena_bytes, phi),
+            picking};
+  }
+
+  /// Runs a decode step as one kernel; false if it has to be a chain.
+  static bool run_grid(const Model &model, Stream &stream, const Step &step) {
+    if constexpr (Decodes<M>) {
+      if (model.grid_blocks == 0 || step.num_tokens > grid_tokens)
+        return false;
+      GridNeeds needs;
+      M::decode(needs, model.weights, step);
+      pick(needs, step);
+      int stages = (model.grid_bytes - needs.shared_bytes) / stage_bytes;
+      stages = stages < most_stages ? stages : most_stages;
+      if (!needs.possible || stages < least_stages)
+        return false;
+      stream.launch_together(
+          grid_kernel<M>, model.grid_blocks, grid_threads,
+          stages * stage_bytes + needs.shared_bytes, model.weights, step,
+          reinterpret_cast<GridState *>(step.workspace + state_offset()),
+          stages);
+      return true;
+    }
+    return false;
+  }
+
+  static void run_chain(Stream &stream, int entry,
+                        const typename M::Weights &weights, const Step &step) {
+    M::run(entry, stream, weights, step);
+    pick(stream, step);
   }
 
   static int32_t step(fdpp_model *handle, fdpp_step *args) {
-    if (check(args) != FDPP_STATUS_OK)
+    if (check_counts(*args, M::limits) != FDPP_STATUS_OK)
       return args->status;
     Model &model = *reinterpret_cast<Model *>(handle);
-    const float *phi = phi_of(model, args);
+    const float *phi = phi_of(*args, model.phi);
     auto launch = [&](cudaStream_t queue) {
       Stream stream(queue, model.overlap);
-      M::run(args->entry, stream, model.weights, step_of(args, phi));
+      const Step step = step_of(args, phi);
+      if (args->entry != FDPP_DECODE || !run_grid(model, stream, step))
+        run_chain(stream, args->entry, model.weights, step);
       return stream.error();
     };
     auto queue = static_cast<cudaStream_t>(args->stream);
     cudaError_t error =
         args->entry == FDPP_DECODE
-            ? model.graphs.run(StepKey::of(*args, phi), queue, launch)
+            ? model.graphs.run(StepKey::of(*args, phi, picks_of(*args)), queue,
+                               launch)
             : launch(queue);
     if (error != cudaSuccess) {
       args->status = FDPP_STATUS_INTERNAL;
@@ -190,9 +248,10 @@ public:
       .step = step,
       .destroy = destroy,
       .tap_names = nullptr,
-      .reads_phi = PrefillReadsPhi<M> ? 2 : ReadsPhi<M>,
+      .reads_phi = reads_phi<M>,
       .counts_logits = false,
-      .calls_sgemm = false};
+      .calls_sgemm = false,
+      .picks = true};
 };
 
 /// The body of `fdpp_model_query`.

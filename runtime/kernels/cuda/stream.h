@@ -1,17 +1,56 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// What runs the kernels of a step, one after another. Where the device can, the
-// next kernel's blocks come onto it while the last ones of the kernel before
-// still run (programmatic dependent launch): every kernel begins with
-// wait_for_kernel_before(), in front of which it may touch nothing that a
-// kernel writes. Weights it may.
+// What runs the kernels of a step, one after another: a context. Emitted steps
+// and the functions that they call are written for any: the Stream of this
+// file, which launches a kernel for each, or the blocks of grid.h, which stay
+// on the device for the whole step.
+//
+// Where the device can, the next kernel's blocks come onto it while the last
+// ones of the kernel before still run (programmatic dependent launch): every
+// kernel begins with wait_for_kernel_before(), in front of which it may touch
+// nothing that a kernel writes. Weights it may.
 #ifndef FDPP_KERNELS_CUDA_STREAM_H
 #define FDPP_KERNELS_CUDA_STREAM_H
 
 #include <cstdint>
 #include <cuda_runtime_api.h>
 
+/// What is written for contexts of the host and of the device.
+#define FDPP_ANY_CONTEXT __host__ __device__
+
 namespace fdpp::cuda {
+
+/// Threads of a block that runs a body, in every context.
+inline constexpr int block_threads = 256;
+
+/// A thread's number in its block. Not a constant to the compiler, which would
+/// keep what follows from it in registers from one layer of a grid's step to
+/// the next, where other parts of the layer need them.
+__device__ inline int thread_index() {
+  int index;
+  asm volatile("mov.u32 %0, %%tid.x;" : "=r"(index));
+  return index;
+}
+
+/// A barrier of these threads: there may be others in a block.
+__device__ inline void block_barrier() {
+  asm volatile("bar.sync 1, %0;" ::"n"(block_threads) : "memory");
+}
+
+/// True for the last of `count` calls with a ticket, which is 0 before and
+/// behind them: by then its thread can read what the others' wrote.
+__device__ inline bool is_last_ticket(unsigned *ticket, int count) {
+  unsigned before;
+  asm volatile("{\n"
+               "fence.acq_rel.gpu;\n"
+               "atom.relaxed.gpu.global.inc.u32 %0, [%1], %2;\n"
+               "fence.acq_rel.gpu;\n"
+               "}"
+               : "=r"(before)
+               : "l"(ticket), "r"(count - 1)
+               : "memory");
+  return before == unsigned(count - 1);
+}
 
 /// The architecture that has what kernels need to overlap.
 inline constexpr int overlap_arch = 90;
@@ -25,6 +64,28 @@ __device__ inline void wait_for_kernel_before() {
                "griddepcontrol.wait;" ::
                    : "memory");
 #endif
+}
+
+// A body is a kernel but for where its blocks run: body(block, shared) is
+// called by block_threads threads, which have Body::shared_bytes bytes of
+// shared memory, 16-aligned.
+
+/// Bodies that are called as body(block, shared, ready), where `ready` is what
+/// body.prepare(block) gave (block < 0: there is none), and give true for what
+/// the next body is to look at. What they prepare depends on nothing that the
+/// step's kernels write.
+template <class Body>
+concept Prepares = requires(const Body &body) { body.prepare(0); };
+
+template <class Body>
+__global__ void __launch_bounds__(block_threads, 2) body_kernel(Body body) {
+  extern __shared__ __align__(16) char shared[];
+  wait_for_kernel_before();
+  if constexpr (Prepares<Body>) {
+    auto ready = body.prepare(int(blockIdx.x));
+    body(int(blockIdx.x), shared, ready);
+  } else
+    body(int(blockIdx.x), shared);
 }
 
 /// A stream of one device. Launches are enqueued; the first that fails is kept
@@ -42,22 +103,55 @@ public:
   template <class... Parameters, class... Arguments>
   void launch(void (*kernel)(Parameters...), dim3 grid, int threads, int shared,
               const Arguments &...arguments) {
-    if (first != cudaSuccess || grid.x == 0 || grid.y == 0 || grid.z == 0)
-      return;
     cudaLaunchAttribute attribute = {};
     attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
     attribute.val.programmaticStreamSerializationAllowed = 1;
+    launch_with(attribute, overlap, kernel, grid, threads, shared,
+                arguments...);
+  }
+
+  /// The same with all blocks on the device at the same time, which is an error
+  /// if it has no room for them.
+  template <class... Parameters, class... Arguments>
+  void launch_together(void (*kernel)(Parameters...), int blocks, int threads,
+                       int shared, const Arguments &...arguments) {
+    cudaLaunchAttribute attribute = {};
+    attribute.id = cudaLaunchAttributeCooperative;
+    attribute.val.cooperative = 1;
+    launch_with(attribute, true, kernel, dim3(unsigned(blocks)), threads,
+                shared, arguments...);
+  }
+
+  template <class Body> void run(int64_t blocks, const Body &body) {
+    launch(body_kernel<Body>, dim3(unsigned(blocks)), block_threads,
+           Body::shared_bytes, body);
+  }
+  /// The same for what reads nothing that a body before wrote.
+  template <class Body> void run_first(int64_t blocks, const Body &body) {
+    run(blocks, body);
+  }
+  /// The same for what asks itself whether there is something to do.
+  template <class Body> void run_if_flagged(int64_t blocks, const Body &body) {
+    run(blocks, body);
+  }
+
+private:
+  template <class... Parameters, class... Arguments>
+  void launch_with(cudaLaunchAttribute attribute, bool use,
+                   void (*kernel)(Parameters...), dim3 grid, int threads,
+                   int shared, const Arguments &...arguments) {
+    if (first != cudaSuccess || grid.x == 0 || grid.y == 0 || grid.z == 0)
+      return;
     cudaLaunchConfig_t config = {};
     config.gridDim = grid;
     config.blockDim = dim3(unsigned(threads));
     config.dynamicSmemBytes = size_t(shared);
     config.stream = stream;
     config.attrs = &attribute;
-    config.numAttrs = overlap ? 1 : 0;
+    config.numAttrs = use ? 1 : 0;
     first = cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...);
   }
 
-private:
   cudaStream_t stream;
   bool overlap;
   cudaError_t first = cudaSuccess;

@@ -19,6 +19,7 @@ struct Batch {
   const int32_t *context;     // [S], the step's tokens included
   const int32_t *pages;       // [S][max_pages]
   int max_pages;
+  unsigned int *tickets; // [T][KV heads], zeros between kernels
 
   /// The sequences [first, end) alone; token indices stay those of the step.
   __host__ __device__ Batch range(int first, int end) const {
@@ -27,7 +28,8 @@ struct Batch {
             seq_offsets + first,
             context + first,
             pages + int64_t(first) * max_pages,
-            max_pages};
+            max_pages,
+            tickets};
   }
 
   /// The sequence of token t, -1 if it is of none of these.
@@ -43,66 +45,76 @@ struct Batch {
   __device__ int slot_of(int s, int t) const {
     return context[s] - (seq_offsets[s + 1] - t);
   }
+  /// The first slot of sequence s that this step writes.
+  __device__ int first_new_slot(int s) const {
+    return slot_of(s, seq_offsets[s]);
+  }
   __device__ int page_of(int s, int slot, int page_tokens) const {
     return pages[int64_t(s) * max_pages + slot / page_tokens];
   }
 };
 
-/// Threads of a block whose threads work on elements of their own.
-inline constexpr int element_threads = 256;
-
-/// Blocks for `count` elements.
-inline dim3 blocks_for(int64_t count) {
-  return dim3(unsigned((count + element_threads - 1) / element_threads));
+/// Blocks for `count` elements, one a thread.
+FDPP_ANY_CONTEXT inline int64_t blocks_for(int64_t count) {
+  return (count + block_threads - 1) / block_threads;
 }
-__device__ inline int64_t element_index() {
-  return int64_t(blockIdx.x) * element_threads + threadIdx.x;
+__device__ inline int64_t element_index(int block) {
+  return int64_t(block) * block_threads + thread_index();
 }
 
-template <int PageTokens>
-__global__ void __launch_bounds__(element_threads)
-    token_slots_kernel(Batch batch, int32_t *slots) {
-  wait_for_kernel_before();
-  const int64_t t = element_index();
-  if (t >= batch.tokens)
-    return;
-  const int s = batch.sequence_of(int(t)), slot = batch.slot_of(s, int(t));
-  slots[t] =
-      batch.page_of(s, slot, PageTokens) * PageTokens + slot % PageTokens;
-}
+template <int PageTokens> struct TokenSlotsBody {
+  static constexpr int shared_bytes = 0;
+  Batch batch;
+  int32_t *slots;
+
+  __device__ void operator()(int block, char *) const {
+    const int64_t t = element_index(block);
+    if (t >= batch.tokens)
+      return;
+    const int s = batch.sequence_of(int(t)), slot = batch.slot_of(s, int(t));
+    slots[t] =
+        batch.page_of(s, slot, PageTokens) * PageTokens + slot % PageTokens;
+  }
+};
 
 /// slots[t] = page * page_tokens + offset of the cache slot that token t is
 /// stored in.
-template <int PageTokens>
-void token_slots(Stream &stream, const Batch &batch, int32_t *slots) {
-  stream.launch(token_slots_kernel<PageTokens>, blocks_for(batch.tokens),
-                element_threads, 0, batch, slots);
+template <int PageTokens, class Context>
+FDPP_ANY_CONTEXT void token_slots(Context &context, const Batch &batch,
+                                  int32_t *slots) {
+  context.run_first(blocks_for(batch.tokens),
+                    TokenSlotsBody<PageTokens>{batch, slots});
 }
 
-template <int Half>
-__global__ void __launch_bounds__(element_threads)
-    rope_table_kernel(int tokens, const int32_t *positions,
-                      const float *inv_freq, float *cosine, float *sine,
-                      float magnitude) {
-  wait_for_kernel_before();
-  const int64_t i = element_index();
-  if (i >= int64_t(tokens) * Half)
-    return;
-  float s, c;
-  ::sincosf(float(positions[i / Half]) * inv_freq[i % Half], &s, &c);
-  cosine[i] = c * magnitude;
-  sine[i] = s * magnitude;
-}
+template <int Half> struct RopeTableBody {
+  static constexpr int shared_bytes = 0;
+  int tokens;
+  const int32_t *positions;
+  const float *inv_freq;
+  float *cosine, *sine;
+  float magnitude;
+
+  __device__ void operator()(int block, char *) const {
+    const int64_t i = element_index(block);
+    if (i >= int64_t(tokens) * Half)
+      return;
+    float s, c;
+    ::sincosf(float(positions[i / Half]) * inv_freq[i % Half], &s, &c);
+    cosine[i] = c * magnitude;
+    sine[i] = s * magnitude;
+  }
+};
 
 /// cosine[t][i], sine[t][i] of the angle positions[t] * inv_freq[i], which is
 /// rounded to f32 as the reference models do, times `magnitude`.
-template <int Half>
-void rope_table(Stream &stream, int tokens, const int32_t *positions,
-                const float *inv_freq, float *cosine, float *sine,
-                float magnitude = 1.0f) {
-  stream.launch(rope_table_kernel<Half>, blocks_for(int64_t(tokens) * Half),
-                element_threads, 0, tokens, positions, inv_freq, cosine, sine,
-                magnitude);
+template <int Half, class Context>
+FDPP_ANY_CONTEXT void rope_table(Context &context, int tokens,
+                                 const int32_t *positions,
+                                 const float *inv_freq, float *cosine,
+                                 float *sine, float magnitude = 1.0f) {
+  context.run_first(blocks_for(int64_t(tokens) * Half),
+                    RopeTableBody<Half>{tokens, positions, inv_freq, cosine,
+                                        sine, magnitude});
 }
 
 /// How an embedding table lies in memory.
@@ -111,42 +123,49 @@ enum class Table {
   packed // the tiles of the lm_head, for tied embeddings
 };
 
-template <Table Layout, int Width, class E>
-__global__ void __launch_bounds__(element_threads)
-    embed_kernel(const int32_t *tokens, const E *table, float *out,
-                 float scale) {
-  wait_for_kernel_before();
-  const int t = int(blockIdx.x), id = tokens[t];
-  for (int k = threadIdx.x; k < Width; k += element_threads) {
-    int64_t at = Layout == Table::rows ? int64_t(id) * Width + k
-                                       : tile_index(id, k, Width);
-    out[int64_t(t) * Width + k] = load(table + at) * scale;
+template <Table Layout, int Width, class E> struct EmbedBody {
+  static constexpr int shared_bytes = 0;
+  const int32_t *tokens;
+  const E *table;
+  float *out;
+  float scale;
+
+  __device__ void operator()(int t, char *) const {
+    const int id = tokens[t];
+    for (int k = thread_index(); k < Width; k += block_threads) {
+      int64_t at = Layout == Table::rows ? int64_t(id) * Width + k
+                                         : tile_index(id, k, Width);
+      out[int64_t(t) * Width + k] = load(table + at) * scale;
+    }
   }
-}
+};
 
 /// out[t] = table[tokens[t]] * scale. The ids are the caller's to check.
-template <Table Layout, int Width, class E>
-void embed(Stream &stream, int count, const int32_t *tokens, const E *table,
-           float *out, float scale = 1.0f) {
-  stream.launch(embed_kernel<Layout, Width, E>, dim3(unsigned(count)),
-                element_threads, 0, tokens, table, out, scale);
+template <Table Layout, int Width, class Context, class E>
+FDPP_ANY_CONTEXT void embed(Context &context, int count, const int32_t *tokens,
+                            const E *table, float *out, float scale = 1.0f) {
+  context.run_first(count,
+                    EmbedBody<Layout, Width, E>{tokens, table, out, scale});
 }
 
-template <int Width, class X>
-__global__ void __launch_bounds__(element_threads)
-    select_rows_kernel(const int32_t *rows, const X *x, X *out) {
-  wait_for_kernel_before();
-  const int64_t r = blockIdx.x, from = rows[r];
-  for (int k = threadIdx.x; k < Width; k += element_threads)
-    out[r * Width + k] = x[from * Width + k];
-}
+template <int Width, class X> struct SelectRowsBody {
+  static constexpr int shared_bytes = 0;
+  const int32_t *rows;
+  const X *x;
+  X *out;
+
+  __device__ void operator()(int r, char *) const {
+    const int64_t from = rows[r];
+    for (int k = thread_index(); k < Width; k += block_threads)
+      out[int64_t(r) * Width + k] = x[from * Width + k];
+  }
+};
 
 /// out[r] = x[rows[r]].
-template <int Width, class X>
-void select_rows(Stream &stream, int count, const int32_t *rows, const X *x,
-                 X *out) {
-  stream.launch(select_rows_kernel<Width, X>, dim3(unsigned(count)),
-                element_threads, 0, rows, x, out);
+template <int Width, class Context, class X>
+FDPP_ANY_CONTEXT void select_rows(Context &context, int count,
+                                  const int32_t *rows, const X *x, X *out) {
+  context.run(count, SelectRowsBody<Width, X>{rows, x, out});
 }
 
 } // namespace fdpp::cuda

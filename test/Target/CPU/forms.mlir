@@ -5,18 +5,23 @@
 
 // Scalars that differ between layers are tables of numbers.
 // BANKS: // What differs between layers.
-// BANKS-NEXT: constexpr int rotary_column[] = {0, 2, 2};
-// BANKS-NEXT: constexpr float norm_eps[] = {1e-5f, 1e-6f, 1e-5f};
-// BANKS-NEXT: constexpr int attention_window[] = {0, 3, 5};
+// BANKS-NEXT: constexpr int rotary_column(int layer) {
+// BANKS-NEXT:   constexpr int of_layer[] = {0, 2, 2};
+// BANKS-NEXT:   return of_layer[layer];
+// BANKS-NEXT: }
+// BANKS-NEXT: constexpr float norm_eps(int layer) {
+// BANKS-NEXT:   constexpr float of_layer[] = {1e-5f, 1e-6f, 1e-5f};
+// BANKS:      constexpr int attention_window(int layer) {
+// BANKS-NEXT:   constexpr int of_layer[] = {0, 3, 5};
 // BANKS: int rotary_column;
 // BANKS: V cos_at = load(cos + row * 4 + rotary_column + column % 4, lanes);
 // BANKS: embed<Table::rows, 16>(
 // BANKS-NEXT: team, tokens, step.tokens, weights.embed, hidden, 4.0f);
 // BANKS: rope_table<4>(team, tokens, step.positions, weights.inv_freq_all, cos, sin);
 // BANKS: for (int layer = 0; layer < 3; ++layer) {
-// BANKS: RmsNorm<16>{hidden, weights.attn_norm + layer * 16, norm_eps[layer]},
-// BANKS: StoreRotated{query, rotary_column[layer], cos, sin},
-// BANKS: {.scale = 0.5f, .window = attention_window[layer]}, attended);
+// BANKS: RmsNorm<16>{hidden, weights.attn_norm + layer * 16, norm_eps(layer)},
+// BANKS: StoreRotated{query, rotary_column(layer), cos, sin},
+// BANKS: {.scale = 0.5f, .window = attention_window(layer)}, attended);
 
 // What a linear cannot take over is a call of its own.
 // PARTIAL: LayerNorm<16>{

@@ -12,19 +12,27 @@
 // CHECK-NEXT:    __device__ void operator()(
 // CHECK-NEXT:        V value, V partner, int row, int column, int lanes) const {
 
-// CHECK-LABEL: void prefill(
-// CHECK-NEXT:      Stream &stream, const Weights &weights, const Step<KvCache> &step) {
+// CHECK:         template <class Context>
+// CHECK-NEXT:    FDPP_ANY_CONTEXT void prefill(
+// CHECK-NEXT:      Context &stream, const Weights &weights, const Step<KvCache> &step) {
 // CHECK:         embed<Table::rows, 16>(
 // CHECK-NEXT:        stream, tokens, step.tokens, weights.embed, hidden, 4.0f);
 // CHECK:         for (int layer = 0; layer < 3; ++layer) {
 // CHECK:           linear_by_tokens<{{.*}}>(stream, tokens,
-// CHECK-NEXT:          RmsNorm<16>{hidden, weights.attn_norm + layer * 16, [[EPS:.*]][layer]},
+// CHECK-NEXT:          RmsNorm<16>{hidden, weights.attn_norm + layer * 16, [[EPS:.*]](layer)},
 // CHECK:           prefill_attention<4>(
 // CHECK-NEXT:          stream, step.batch, layer, query, step.cache, {.scale = 0.5f},
 
-// CHECK-LABEL: void decode(
+// CHECK:         FDPP_ANY_CONTEXT void decode(
 // CHECK:           decode_attention<4>(
 // CHECK-NEXT:          stream,
 
 // CHECK:       static void run(int entry, Stream &stream, const Weights &weights,
 // CHECK:           return prefill(stream, weights, step);
+
+// The decode step for what runs all of it as one kernel, too.
+// CHECK:         static constexpr bool decodes = true;
+// CHECK-NEXT:    template <class Context>
+// CHECK-NEXT:    FDPP_ANY_CONTEXT static void decode(
+// CHECK-NEXT:        Context &stream, const Weights &weights, const Step<KvCache> &step) {
+// CHECK-NEXT:      model::decode(stream, weights, step);

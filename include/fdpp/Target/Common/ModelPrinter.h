@@ -26,6 +26,10 @@ struct TargetText {
   llvm::StringRef enclosing;
   /// What runs a kernel, its first argument: type and name.
   llvm::StringRef contextType, context;
+  /// In front of functions for any context: entries are templates then, and
+  /// Model::decode gives the decode step to each. Empty: they take a
+  /// contextType.
+  llvm::StringRef anyContext;
   /// In front of the bodies that kernels call: epilogues and lambdas.
   llvm::StringRef qualifier;
   /// The type of an elementwise lambda's arguments.
