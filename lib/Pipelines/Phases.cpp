@@ -141,6 +141,10 @@ static void addFusedPasses(const PhaseOptions &options, OpPassManager &passes) {
   passes.addPass(createFDPPSpecialiseEntries({options.decodeTokens}));
   FDPPUseAsyncSoftmaxOptions async;
   async.softmax = options.asyncSoftmax;
+  // A GPU's matrix units take weights of the cache's type; f16 has too few
+  // exponents for what is relative to any phi.
+  if (options.target == "cuda" && options.dtype == "bf16")
+    async.pType = "bf16";
   passes.addPass(createFDPPUseAsyncSoftmax(async));
   passes.addPass(createFDPPToDestinationStyle());
   passes.addPass(createCanonicalizerPass());

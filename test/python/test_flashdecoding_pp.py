@@ -126,8 +126,8 @@ def test_engines_differ_in_one_thing(done):
     folder, _ = done
     text = {variant: next((folder / "tiny" / f"{variant}-6.fdpp" / "source").glob("*.cpp"))
             .read_text() for variant in ("base", "async", "gemv", "flat")}
-    assert "Otherwise<Variant<1" in text["gemv"] and "UpTo<" not in text["gemv"]
-    assert "Otherwise<Variant<1" not in text["flat"] and "UpTo<" not in text["flat"]
+    assert "Otherwise<Variant<1," in text["gemv"] and "UpTo<" not in text["gemv"]
+    assert "Otherwise<Variant<1," not in text["flat"] and "UpTo<" not in text["flat"]
     assert "UpTo<" in text["base"] and "UpTo<" in text["async"]
     assert (folder / "tiny" / "async-6.fdpp" / "phi.json").exists()
     # One copy of the weights.

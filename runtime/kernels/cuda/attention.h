@@ -12,6 +12,9 @@
 
 namespace fdpp::cuda {
 
+/// A row's partial result: numerators, denominator, maximum.
+constexpr int partial_floats(int head_dim) { return head_dim + 2; }
+
 /// What a model adds to softmax(q k^T) v.
 struct AttentionOptions {
   float scale;       // of the logits
@@ -36,6 +39,11 @@ template <class P = float> struct AsyncSoftmax {
     return widen(narrow<P>(weight));
   }
 };
+
+/// True if weights that are rounded to E are what a policy asks for.
+template <class Softmax, class E> inline constexpr bool keeps = true;
+template <class P, class E>
+inline constexpr bool keeps<AsyncSoftmax<P>, E> = std::is_same_v<P, E>;
 
 /// The attention of one layer in a step: what it reads, and which rows it
 /// computes how.

@@ -1,65 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // Attention of decode steps. A block takes the rows of a token that read one KV
-// head, and a piece of its slots. A few threads share a slot, 8 dimensions of
-// its key and value each, so that a warp reads whole rows; each such group of
-// threads has a running result of its own. These, the warps' and the pieces'
-// are combined in a fixed order, the pieces' by the block that is done last.
-// Kernels find out the cut from the lengths: so few pieces that each processor
-// has about one. Of a step with one sequence it depends on that alone.
+// head, and a piece of its slots, which its warps share out (matrix_rows.h,
+// vector_rows.h). The warps' and the pieces' results are combined in a fixed
+// order, the pieces' by the block that is done last. Kernels find out the cut
+// from the lengths: so few pieces that each processor has about one. Of a step
+// with one sequence it depends on that alone.
 #ifndef FDPP_KERNELS_CUDA_DECODE_ATTENTION_H
 #define FDPP_KERNELS_CUDA_DECODE_ATTENTION_H
 
-#include "kernels/cuda/attention.h"
+#include "kernels/cuda/matrix_rows.h"
 #include "kernels/cuda/pieces.h"
+#include "kernels/cuda/vector_rows.h"
 
 namespace fdpp::cuda {
-
-/// Eight neighbouring elements, as they lie in memory.
-template <class E> struct Eight {
-  uint4 words[sizeof(E) * 8 / 16];
-
-  __device__ void load(const E *from) {
-#pragma unroll
-    for (unsigned i = 0; i < sizeof(E) * 8 / 16; ++i)
-      words[i] = reinterpret_cast<const uint4 *>(from)[i];
-  }
-  __device__ void clear() {
-#pragma unroll
-    for (unsigned i = 0; i < sizeof(E) * 8 / 16; ++i)
-      words[i] = {};
-  }
-  __device__ float at(int i) const {
-    return widen(reinterpret_cast<const E *>(words)[i]);
-  }
-};
-
-/// What a row's weights so far are relative to, and their sums.
-template <int Dims> struct RunningRow {
-  float maximum, sum, numerators[Dims];
-
-  /// Makes the weights relative to `most`, at least the maximum.
-  __device__ float rescale(float most) {
-    const float scale = maximum == most ? 1.0f : shifted_exp(maximum - most);
-    maximum = most;
-    sum *= scale;
-#pragma unroll
-    for (int i = 0; i < Dims; ++i)
-      numerators[i] *= scale;
-    return scale;
-  }
-  /// Adds what the thread `distance` lanes away has.
-  __device__ void add_from(int distance, bool fixed) {
-    if (!fixed) {
-      const float other = __shfl_xor_sync(0xffffffffu, maximum, distance);
-      rescale(fmaxf(maximum, other));
-    }
-    sum += __shfl_xor_sync(0xffffffffu, sum, distance);
-#pragma unroll
-    for (int i = 0; i < Dims; ++i)
-      numerators[i] += __shfl_xor_sync(0xffffffffu, numerators[i], distance);
-  }
-};
 
 /// Block (token, KV head, piece).
 template <class Softmax, class Call> struct DecodeAttentionBody {
@@ -70,65 +24,26 @@ template <class Softmax, class Call> struct DecodeAttentionBody {
   static constexpr int floats = partial_floats(dims);
   static constexpr int warps = block_threads / warp_size;
   static constexpr int shared_bytes = warps * rows * floats * 4;
-  static_assert(dims <= 256, "a warp reads a slot at once");
 
-  /// Threads that share a slot: a power of two.
-  static constexpr int threads_of_slot(int chunks) {
-    int threads = 1;
-    while (threads < chunks)
-      threads *= 2;
-    return threads;
-  }
-  static constexpr int slot_threads = threads_of_slot(dims / 8);
-  static constexpr int warp_slots = warp_size / slot_threads;
-  /// Slots of a thread on their way.
-  static constexpr int depth = 2;
+  using Matrix = MatrixRows<Softmax, Call, rows>;
+  using Warp = std::conditional_t<Matrix::possible, Matrix,
+                                  VectorRows<Softmax, Call, rows>>;
+  /// Slots that a block reads at a time.
+  static constexpr int step = warps * Warp::slots_at_a_time;
 
   Call call;
   float *partials; // [T][QueryHeads][most_pieces][floats]
-
-  /// The slots that a thread reads at a time: where they lie, null where there
-  /// is none, and what is there.
-  struct Slots {
-    const E *places[depth];
-    Eight<E> keys[depth], values[depth];
-  };
 
   /// What a block works on: slots [begin, end) for a token and KV head.
   struct Piece {
     int s, t, kv, part, pieces; // s < 0: nothing
     int begin, end;
-    int first_new; // slots from here on are written in this step
-    Slots slots;   // the first of each thread, but those
+    int first_new;              // slots from here on are written in this step
+    typename Warp::Slots slots; // the first of each warp, but those
   };
 
-  __device__ static int slot_of(int base, int i) {
-    const int lane = thread_index() % warp_size;
-    return base + i * warp_slots + lane / slot_threads;
-  }
   __device__ static int first_base(const Piece &piece) {
-    return piece.begin + thread_index() / warp_size * warp_slots * depth;
-  }
-  /// Finds a thread's slots from `base` on.
-  __device__ void find(const Piece &piece, int base, Slots &slots) const {
-    const int chunk = thread_index() % slot_threads;
-#pragma unroll
-    for (int i = 0; i < depth; ++i) {
-      const int slot = slot_of(base, i);
-      slots.places[i] = slot < piece.end && chunk < dims / 8
-                            ? call.key_of(piece.s, slot, piece.kv) + chunk * 8
-                            : nullptr;
-    }
-  }
-  /// Reads those of them that lie in [from, to).
-  __device__ static void read(int base, int from, int to, Slots &slots) {
-#pragma unroll
-    for (int i = 0; i < depth; ++i)
-      if (const int slot = slot_of(base, i);
-          slots.places[i] && slot >= from && slot < to) {
-        slots.keys[i].load(slots.places[i]);
-        slots.values[i].load(slots.places[i] + Call::cache_type::to_values);
-      }
+    return piece.begin + thread_index() / warp_size * Warp::slots_at_a_time;
   }
 
   __device__ Piece prepare(int block) const {
@@ -157,90 +72,27 @@ template <class Softmax, class Call> struct DecodeAttentionBody {
     if (piece.part >= piece.pieces) {
       piece.s = -1;
     } else {
-      find(piece, first_base(piece), piece.slots);
-      read(first_base(piece), 0, piece.first_new, piece.slots);
+      const int base = first_base(piece);
+      Warp::find(call, piece.s, piece.kv, base, piece.end, piece.slots);
+      Warp::read(base, 0, piece.first_new, piece.slots);
     }
     return piece;
   }
 
-  /// Adds the piece's slots to the rows; `query` is this thread's part.
-  /// Of the first slots those that were not are read now; if not `prepared`,
-  /// all.
-  __device__ void add_slots(Piece &piece, bool prepared,
-                            const float (&query)[rows][8],
-                            const bool (&fixed)[rows],
-                            RunningRow<8> (&running)[rows]) const {
-    const int end = piece.end;
-    constexpr int step = warps * warp_slots * depth;
-    const int begin = first_base(piece);
+  /// Adds the warp's slots of a piece. Of the first those that were not are
+  /// read now; if not `prepared`, all.
+  __device__ void add_slots(Piece &piece, bool prepared, Warp &warp) const {
+    const int first = first_base(piece), end = piece.end;
     if (!prepared)
-      find(piece, begin, piece.slots);
-    read(begin, prepared ? piece.first_new : 0, end, piece.slots);
-    Slots next = piece.slots;
-    for (int base = begin; base < end; base += step) {
+      Warp::find(call, piece.s, piece.kv, first, end, piece.slots);
+    Warp::read(first, prepared ? piece.first_new : 0, end, piece.slots);
+    typename Warp::Slots next = piece.slots;
+    for (int base = first; base < end; base += step) {
       // The next are on their way while these are added.
-      Slots slots = next;
-      find(piece, base + step, next);
-      read(base + step, 0, end, next);
-      bool visible[depth];
-#pragma unroll
-      for (int i = 0; i < depth; ++i) {
-        visible[i] = slot_of(base, i) < end;
-        if (!slots.places[i]) {
-          slots.keys[i].clear();
-          slots.values[i].clear();
-        }
-      }
-      float weights[depth][rows];
-#pragma unroll
-      for (int i = 0; i < depth; ++i) {
-        float key[8];
-#pragma unroll
-        for (int d = 0; d < 8; ++d)
-          key[d] = slots.keys[i].at(d);
-#pragma unroll
-        for (int r = 0; r < rows; ++r) {
-          float product = 0.0f;
-#pragma unroll
-          for (int d = 0; d < 8; ++d)
-            product = fmaf(key[d], query[r][d], product);
-#pragma unroll
-          for (int distance = slot_threads / 2; distance > 0; distance /= 2)
-            product += __shfl_xor_sync(0xffffffffu, product, distance);
-          weights[i][r] = call.logit(product);
-        }
-      }
-#pragma unroll
-      for (int r = 0; r < rows; ++r) {
-        if (!fixed[r]) {
-          float most = running[r].maximum;
-#pragma unroll
-          for (int i = 0; i < depth; ++i)
-            most = visible[i] ? fmaxf(most, weights[i][r]) : most;
-          running[r].rescale(most);
-        }
-#pragma unroll
-        for (int i = 0; i < depth; ++i) {
-          float w = shifted_exp(weights[i][r] - running[r].maximum);
-          if constexpr (Softmax::async)
-            w = fixed[r] ? Softmax::round(w) : w;
-          weights[i][r] = visible[i] ? w : 0.0f;
-          running[r].sum += weights[i][r];
-        }
-      }
-#pragma unroll
-      for (int i = 0; i < depth; ++i) {
-        float value[8];
-#pragma unroll
-        for (int d = 0; d < 8; ++d)
-          value[d] = slots.values[i].at(d);
-#pragma unroll
-        for (int r = 0; r < rows; ++r)
-#pragma unroll
-          for (int d = 0; d < 8; ++d)
-            running[r].numerators[d] =
-                fmaf(weights[i][r], value[d], running[r].numerators[d]);
-      }
+      typename Warp::Slots slots = next;
+      Warp::find(call, piece.s, piece.kv, base + step, end, next);
+      Warp::read(base + step, 0, end, next);
+      warp.add(call, base, end, slots);
     }
   }
 
@@ -294,55 +146,21 @@ template <class Softmax, class Call> struct DecodeAttentionBody {
   /// A piece of `count` rows; its results go to `partials`, or are the rows'.
   __device__ bool attend(Piece &piece, int first, int count,
                          float *shared) const {
-    const int kv = piece.kv;
+    const int head = piece.kv * group + first;
     const int warp = thread_index() / warp_size;
     const int lane = thread_index() % warp_size;
-    const int chunk = lane % slot_threads;
-    const int64_t row0 =
-        int64_t(piece.t) * Call::query_heads + kv * group + first;
-    float query[rows][8];
-    bool fixed[rows];
-    RunningRow<8> running[rows] = {};
-#pragma unroll
-    for (int r = 0; r < rows; ++r) {
-      const bool real = r < count && chunk < dims / 8;
-#pragma unroll
-      for (int d = 0; d < 8; d += 4) {
-        float part[4] = {};
-        if (real)
-          load_vector(call.query + (row0 + r) * dims + chunk * 8 + d, part);
-#pragma unroll
-        for (int i = 0; i < 4;
-             ++i) // rounded to the cache's type, as everywhere
-          query[r][d + i] = widen(narrow<E>(part[i]));
-      }
-      const float phi = r < count ? call.phi_of(kv * group + first + r) : 0.0f;
-      fixed[r] = Softmax::async && phi == phi;
-      running[r].maximum = fixed[r] ? phi : -__int_as_float(0x7f800000);
-    }
-    add_slots(piece, first == 0, query, fixed, running);
-#pragma unroll
-    for (int r = 0; r < rows; ++r) {
-#pragma unroll
-      for (int distance = slot_threads; distance < warp_size; distance *= 2)
-        running[r].add_from(distance, fixed[r]);
-      float *to = shared + (warp * rows + r) * floats;
-      if (lane < dims / 8)
-#pragma unroll
-        for (int d = 0; d < 8; ++d)
-          to[lane * 8 + d] = running[r].numerators[d];
-      if (lane == 0) {
-        to[dims] = running[r].sum;
-        to[dims + 1] = running[r].maximum;
-      }
-    }
+    const int64_t row0 = int64_t(piece.t) * Call::query_heads + head;
+    Warp part(call, row0, head, count);
+    add_slots(piece, first == 0, part);
+    part.finish(count,
+                reinterpret_cast<float (*)[floats]>(shared) + warp * rows);
     block_barrier();
     bool invalid = false;
     for (int r = warp; r < count; r += warps) {
       const int64_t row = row0 + r;
       if (!is_wanted(row))
         continue;
-      const bool relative = is_fixed(kv * group + first + r);
+      const bool relative = is_fixed(head + r);
       float numerators[(dims + warp_size - 1) / warp_size];
       float maximum, denominator;
       combine(shared + r * floats, rows * floats, warps, relative, maximum,

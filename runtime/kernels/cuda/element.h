@@ -60,6 +60,12 @@ __device__ void store_vector(E *to, const float (&values)[N]) {
   *reinterpret_cast<Vector *>(to) = vector;
 }
 
+/// Two elements, rounded; the first in the lower half.
+template <class E> __device__ uint32_t pack(float first, float second) {
+  return uint32_t(narrow<E>(first).bits) | uint32_t(narrow<E>(second).bits)
+                                               << 16;
+}
+
 //===----------------------------------------------------------------------===//
 // Functions that epilogues call beside CUDA's own tanh; as near as f32 gives.
 //===----------------------------------------------------------------------===//

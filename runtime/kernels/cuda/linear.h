@@ -68,31 +68,6 @@ static_assert(linear_threads == block_threads);
 /// Tokens that one mma multiplies.
 inline constexpr int mma_tokens = 8;
 
-/// d += a . b for a 16 x 16 tile of W and 16 x 8 of the tokens.
-template <class E>
-__device__ void mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0,
-                    uint32_t b1) {
-  if constexpr (std::is_same_v<E, bf16>)
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
-        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-  else
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
-        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
-        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-
-/// 16 bytes that are read once.
-__device__ inline uint4 load_once(const void *from) {
-  uint4 value;
-  asm volatile("ld.global.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
-               : "=r"(value.x), "=r"(value.y), "=r"(value.z), "=r"(value.w)
-               : "l"(from));
-  return value;
-}
-
 /// What a thread has of a tile of W: its chunks of rows g and g + 8, of the
 /// tile's first and second half.
 struct TilePart {

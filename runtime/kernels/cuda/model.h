@@ -46,7 +46,7 @@ __global__ void __launch_bounds__(grid_threads, 1)
     grid_kernel(typename M::Weights weights, Step<typename M::KvCache> step,
                 GridState *state, int stages) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  extern __shared__ __align__(1024) char memory[];
+  char *memory = dynamic_shared();
   __shared__ RingBarriers barriers;
   const Ring ring{memory, &barriers, stages};
   wait_for_kernel_before();

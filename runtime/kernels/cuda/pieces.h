@@ -4,8 +4,7 @@
 #ifndef FDPP_KERNELS_CUDA_PIECES_H
 #define FDPP_KERNELS_CUDA_PIECES_H
 
-#include "kernels/cuda/element.h"
-#include "kernels/cuda/stream.h"
+#include "kernels/cuda/attention.h"
 
 namespace fdpp::cuda {
 
@@ -13,9 +12,6 @@ namespace fdpp::cuda {
 /// and how many pieces all sequences and KV heads should have together: about
 /// one for each processor.
 inline constexpr int most_pieces = 16, least_piece = 64, wanted_pieces = 128;
-
-/// A row's partial result in scratch: numerators, denominator, maximum.
-constexpr int partial_floats(int head_dim) { return head_dim + 2; }
 
 /// Bytes of scratch: partial results of every piece.
 constexpr int64_t decode_attention_scratch_bytes(int sequences, int query_heads,

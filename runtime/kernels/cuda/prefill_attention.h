@@ -33,8 +33,8 @@ __global__ void __launch_bounds__(attention_threads)
   const int s = call.batch.sequence_of(t);
   if (s < 0)
     return;
-  const int warp = int(threadIdx.x) / warp_size;
-  const int lane = int(threadIdx.x) % warp_size;
+  const int warp = thread_index() / warp_size;
+  const int lane = thread_index() % warp_size;
   const int2 seen = call.visible(s, t);
   const int begin = seen.x, end = seen.y;
   const E *values =
@@ -48,7 +48,7 @@ __global__ void __launch_bounds__(attention_threads)
       wanted = call.only[row0 + r] != 0;
     if (!wanted)
       continue;
-    for (int i = threadIdx.x; i < rows * dims; i += attention_threads)
+    for (int i = thread_index(); i < rows * dims; i += attention_threads)
       // Rounded to the cache's type, as on every target.
       query[i / dims][i % dims] =
           i / dims < count

@@ -12,59 +12,12 @@
 #ifndef FDPP_KERNELS_CUDA_STREAM_H
 #define FDPP_KERNELS_CUDA_STREAM_H
 
-#include <cstdint>
-#include <cuda_runtime_api.h>
+#include "kernels/cuda/ptx.h"
 
 /// What is written for contexts of the host and of the device.
 #define FDPP_ANY_CONTEXT __host__ __device__
 
 namespace fdpp::cuda {
-
-/// Threads of a block that runs a body, in every context.
-inline constexpr int block_threads = 256;
-
-/// A thread's number in its block. Not a constant to the compiler, which would
-/// keep what follows from it in registers from one layer of a grid's step to
-/// the next, where other parts of the layer need them.
-__device__ inline int thread_index() {
-  int index;
-  asm volatile("mov.u32 %0, %%tid.x;" : "=r"(index));
-  return index;
-}
-
-/// A barrier of these threads: there may be others in a block.
-__device__ inline void block_barrier() {
-  asm volatile("bar.sync 1, %0;" ::"n"(block_threads) : "memory");
-}
-
-/// True for the last of `count` calls with a ticket, which is 0 before and
-/// behind them: by then its thread can read what the others' wrote.
-__device__ inline bool is_last_ticket(unsigned *ticket, int count) {
-  unsigned before;
-  asm volatile("{\n"
-               "fence.acq_rel.gpu;\n"
-               "atom.relaxed.gpu.global.inc.u32 %0, [%1], %2;\n"
-               "fence.acq_rel.gpu;\n"
-               "}"
-               : "=r"(before)
-               : "l"(ticket), "r"(count - 1)
-               : "memory");
-  return before == unsigned(count - 1);
-}
-
-/// The architecture that has what kernels need to overlap.
-inline constexpr int overlap_arch = 90;
-
-/// Returns when all that earlier kernels wrote can be read. By every thread of
-/// every kernel, those of blocks with nothing to do too: a kernel that did not
-/// would let its successor run before its predecessor is done.
-__device__ inline void wait_for_kernel_before() {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-  asm volatile("griddepcontrol.launch_dependents;\n"
-               "griddepcontrol.wait;" ::
-                   : "memory");
-#endif
-}
 
 // A body is a kernel but for where its blocks run: body(block, shared) is
 // called by block_threads threads, which have Body::shared_bytes bytes of
@@ -79,8 +32,8 @@ concept Prepares = requires(const Body &body) { body.prepare(0); };
 
 template <class Body>
 __global__ void __launch_bounds__(block_threads, 2) body_kernel(Body body) {
-  extern __shared__ __align__(16) char shared[];
   wait_for_kernel_before();
+  char *shared = dynamic_shared();
   if constexpr (Prepares<Body>) {
     auto ready = body.prepare(int(blockIdx.x));
     body(int(blockIdx.x), shared, ready);

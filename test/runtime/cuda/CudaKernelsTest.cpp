@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// CUDA's kernels on a processor (emulation/), beside sums in doubles.
+
+#include "kernels/cuda/decode_attention.h"
+#include "kernels/cuda/elementwise.h"
+#include "kernels/cuda/linear.h"
+#include "kernels/cuda/pick.h"
+#include "kernels/cuda/prefill_attention.h"
+
+#include "gtest/gtest.h"
+#include <limits>
+#include <random>
+
+using namespace fdpp;
+using namespace fdpp::cuda;
+
+namespace {
+
+std::mt19937 generator(22);
+
+std::vector<float> normal(size_t count, float deviation = 1) {
+  std::normal_distribution<float> distribution(0, deviation);
+  std::vector<float> values(count);
+  for (float &value : values)
+    value = distribution(generator);
+  return values;
+}
+
+template <class E> std::vector<E> rounded(const std::vector<float> &values) {
+  std::vector<E> result(values.size());
+  std::transform(values.begin(), values.end(), result.begin(),
+                 [](float value) { return narrow<E>(value); });
+  return result;
+}
+
+template <class E> double roundoff() {
+  return std::is_same_v<E, bf16> ? 0x1p-9 : 0x1p-12;
+}
+
+//===----------------------------------------------------------------------===//
+// Attention.
+//===----------------------------------------------------------------------===//
+
+constexpr int page_tokens = 16;
+
+/// Sequences with one new token each, at random pages of one layer's cache.
+template <class E, int Heads, int KvHeads, int Dims> struct Attention {
+  using KvCache = Cache<E, KvHeads, Dims, page_tokens>;
+
+  explicit Attention(const std::vector<int> &lengths) : context(lengths) {
+    const int count = int(lengths.size());
+    for (int s = 0; s <= count; ++s)
+      offsets.push_back(s);
+    width = (*std::max_element(lengths.begin(), lengths.end()) + page_tokens) /
+            page_tokens;
+    std::vector<int> order(count * width);
+    for (size_t i = 0; i < order.size(); ++i)
+      order[i] = int(i);
+    std::shuffle(order.begin(), order.end(), generator);
+    pages = order;
+    // What is not a slot of anybody is NaN.
+    memory.assign(order.size() * 2 * KvHeads * page_tokens * Dims,
+                  narrow<E>(std::nanf("")));
+    query = normal(size_t(count) * Heads * Dims, 1.5f);
+    KvCache cache{memory.data(), int(order.size())};
+    for (int s = 0; s < count; ++s)
+      for (int slot = 0; slot < lengths[s]; ++slot)
+        for (int head = 0; head < KvHeads; ++head) {
+          E *key = cache.key(0, place(s, slot), head);
+          std::vector<float> values = normal(2 * Dims);
+          for (int d = 0; d < Dims; ++d) {
+            key[d] = narrow<E>(values[d]);
+            key[KvCache::to_values + d] = narrow<E>(values[Dims + d]);
+          }
+        }
+    tickets.assign(count * KvHeads, 0);
+    scratch.assign(
+        decode_attention_scratch_bytes(count, Heads, Dims, 1) / 4 + 1, 0);
+    out.assign(query.size(), -1);
+    invalid.assign(count * Heads, -1);
+  }
+
+  int place(int s, int slot) const {
+    return pages[s * width + slot / page_tokens] * page_tokens +
+           slot % page_tokens;
+  }
+  Batch batch() {
+    const int count = int(context.size());
+    return {count,        count, offsets.data(), context.data(),
+            pages.data(), width, tickets.data()};
+  }
+  KvCache cache() { return {memory.data(), int(pages.size())}; }
+
+  /// A row in doubles.
+  std::vector<double> expected(int s, int head,
+                               const AttentionOptions &options) {
+    const int kv = head / (Heads / KvHeads), end = context[s];
+    const int begin = options.window ? std::max(0, end - options.window) : 0;
+    std::vector<double> logits;
+    for (int slot = begin; slot < end; ++slot) {
+      const E *key = cache().key(0, place(s, slot), kv);
+      double logit = 0;
+      for (int d = 0; d < Dims; ++d)
+        logit +=
+            double(widen(narrow<E>(query[(s * Heads + head) * Dims + d]))) *
+            widen(key[d]);
+      logit *= options.scale;
+      if (options.softcap)
+        logit = options.softcap * std::tanh(logit / options.softcap);
+      logits.push_back(logit);
+    }
+    const double most = *std::max_element(logits.begin(), logits.end());
+    double sum = 0;
+    std::vector<double> result(Dims);
+    for (int slot = begin; slot < end; ++slot) {
+      const double weight = std::exp(logits[slot - begin] - most);
+      sum += weight;
+      const E *value = cache().key(0, place(s, slot), kv) + KvCache::to_values;
+      for (int d = 0; d < Dims; ++d)
+        result[d] += weight * widen(value[d]);
+    }
+    for (double &value : result)
+      value /= sum;
+    return result;
+  }
+
+  /// The largest error, of values whose deviation is 1.
+  double error(const AttentionOptions &options) {
+    double worst = 0;
+    for (size_t s = 0; s < context.size(); ++s)
+      for (int head = 0; head < Heads; ++head) {
+        std::vector<double> row = expected(int(s), head, options);
+        for (int d = 0; d < Dims; ++d) {
+          const double difference =
+              std::abs(row[d] - out[(s * Heads + head) * Dims + d]);
+          worst = difference >= worst ? difference : worst; // NaN stays
+          if (difference != difference)
+            return difference;
+        }
+      }
+    return worst;
+  }
+
+  std::vector<int> context, offsets, pages;
+  int width;
+  std::vector<E> memory;
+  std::vector<float> query, scratch, out;
+  std::vector<unsigned> tickets;
+  std::vector<int32_t> invalid;
+};
+
+template <class E, int Heads, int KvHeads, int Dims>
+void check_attention(const std::vector<int> &lengths,
+                     AttentionOptions options = {}) {
+  options.scale = 1 / std::sqrt(float(Dims));
+  Attention<E, Heads, KvHeads, Dims> test(lengths);
+  Stream stream(nullptr, false);
+  // A weight and its value are each rounded once.
+  const double bound = 4 * roundoff<E>();
+  for (int times = 0; times < 2; ++times) { // tickets are zeros again
+    decode_attention<Heads>(stream, test.batch(), 0, test.query.data(),
+                            test.cache(), options, test.scratch.data(),
+                            test.out.data());
+    EXPECT_LE(test.error(options), bound);
+  }
+  // Relative to a phi of its own each head but one, which is exact; of the
+  // others one is far off: all its rows have to be redone.
+  std::vector<float> phi(Heads, 0.5f);
+  phi[0] = std::nanf("");
+  phi[Heads - 1] = Heads > 1 ? 500.0f : phi[0];
+  using P = std::conditional_t<std::is_same_v<E, bf16>, bf16, float>;
+  async_softmax_decode_attention<Heads, P>(
+      stream, test.batch(), 0, test.query.data(), test.cache(), options,
+      phi.data(), test.scratch.data(), test.out.data(), test.invalid.data());
+  std::vector<uint64_t> counts(Heads);
+  for (size_t i = 0; i < test.invalid.size(); ++i)
+    EXPECT_EQ(test.invalid[i], Heads > 1 && int(i) % Heads == Heads - 1);
+  recompute_rows<Heads>(stream, test.batch(), 0, test.query.data(),
+                        test.cache(), options, test.invalid.data(),
+                        counts.data(), test.scratch.data(), test.out.data());
+  EXPECT_LE(test.error(options), bound);
+  for (int head = 0; head < Heads; ++head)
+    EXPECT_EQ(counts[head],
+              Heads > 1 && head == Heads - 1 ? lengths.size() : 0);
+  if (lengths.size() > 2)
+    return;
+  std::fill(test.out.begin(), test.out.end(), -1.0f);
+  prefill_attention<Heads>(stream, test.batch(), 0, test.query.data(),
+                           test.cache(), options, test.out.data());
+  EXPECT_LE(test.error(options), bound);
+}
+
+const std::vector<int> ragged{1, 17, 65, 200};
+
+TEST(CudaAttention, ByMatrices) {
+  check_attention<bf16, 8, 2, 64>(ragged);
+  check_attention<f16, 8, 2, 64>(ragged);
+  check_attention<bf16, 3, 3, 32>(ragged);
+  check_attention<f16, 4, 2, 96>({70, 33});
+  check_attention<bf16, 8, 1, 128>({200, 1});
+  check_attention<bf16, 12, 1, 128>({150}); // in two passes
+}
+
+TEST(CudaAttention, ByVectors) {
+  check_attention<bf16, 6, 2, 8>(ragged);
+  check_attention<f16, 4, 1, 16>({100, 5});
+  check_attention<bf16, 10, 1, 24>({100}); // in two passes
+  check_attention<f16, 5, 1, 256>({100});
+}
+
+TEST(CudaAttention, WindowsAndCaps) {
+  check_attention<bf16, 4, 2, 64>({300, 20}, {.scale = 0, .window = 70});
+  check_attention<f16, 4, 2, 32>({150}, {.scale = 0, .softcap = 2});
+  check_attention<f16, 4, 2, 16>({150, 9},
+                                 {.scale = 0, .window = 5, .softcap = 2});
+}
+
+TEST(CudaAttention, LongSequencesAreCutToAtMostSixteenPieces) {
+  check_attention<bf16, 2, 1, 64>({2100, 3});
+}
+
+TEST(CudaAttention, ManySequences) {
+  check_attention<bf16, 2, 1, 32>(std::vector<int>(40, 33));
+}
+
+//===----------------------------------------------------------------------===//
+// Linears.
+//===----------------------------------------------------------------------===//
+
+struct StoreColumns {
+  static constexpr Partner partner = Partner::none;
+  static constexpr int columns = 37;
+  float *out;
+  void operator()(float value, float, int row, int column, int) const {
+    out[row * columns + column] = value;
+  }
+};
+
+template <class E, int K> void check_linear(int tokens) {
+  constexpr int units = tile_units({Partner::none, StoreColumns::columns, 0});
+  std::vector<float> x = normal(size_t(tokens) * K, 2), gamma = normal(K, 0.3f);
+  std::vector<E> w = rounded<E>(normal(StoreColumns::columns * K)),
+                 packed(tile_elements(units, K), E{});
+  for (int n = 0; n < StoreColumns::columns; ++n)
+    for (int k = 0; k < K; ++k)
+      packed[tile_index(n, k, K)] = w[n * K + k];
+  std::vector<char> scratch(linear_scratch_bytes(tokens, K, 0) + 128);
+  std::vector<float> out(tokens * StoreColumns::columns, -1);
+  Stream stream(nullptr, false);
+  linear_by_tokens<ByTokens<Otherwise<Variant<64>>>>(
+      stream, tokens, RmsNorm<K>{x.data(), gamma.data(), 1e-5f}, packed.data(),
+      reinterpret_cast<void *>(
+          (reinterpret_cast<uintptr_t>(scratch.data()) + 127) / 128 * 128),
+      StoreColumns{out.data()});
+  for (int t = 0; t < tokens; ++t) {
+    double squares = 0;
+    for (int k = 0; k < K; ++k)
+      squares += double(x[t * K + k]) * x[t * K + k];
+    const double scale = 1 / std::sqrt(squares / K + 1e-5);
+    for (int n = 0; n < StoreColumns::columns; ++n) {
+      double sum = 0;
+      for (int k = 0; k < K; ++k)
+        sum += x[t * K + k] * scale * gamma[k] * widen(w[n * K + k]);
+      EXPECT_NEAR(out[t * StoreColumns::columns + n], sum,
+                  4 * roundoff<E>() * 0.3 * std::sqrt(K));
+    }
+  }
+}
+
+TEST(CudaLinear, NormsAndTokens) {
+  check_linear<bf16, 64>(1);
+  check_linear<f16, 200>(8);
+  check_linear<bf16, 576>(9);
+  check_linear<bf16, 101>(30); // not a multiple of four
+  check_linear<f16, 128>(70);
+}
+
+//===----------------------------------------------------------------------===//
+// Picks.
+//===----------------------------------------------------------------------===//
+
+TEST(CudaPick, TheLowestOfTheLargestFinite) {
+  constexpr int columns = 1000;
+  const float inf = std::numeric_limits<float>::infinity();
+  std::vector<float> logits(6 * columns);
+  auto row = [&](int r) { return logits.begin() + r * columns; };
+  for (float &value : logits)
+    value = normal(1)[0];
+  row(0)[999] = 9;
+  row(1)[17] = row(1)[16] = row(1)[700] = 8;
+  std::fill(row(2), row(3), -3.0f);
+  row(3)[5] = std::nanf("");
+  row(4)[6] = inf;
+  std::fill(row(5), row(5) + columns, -inf);
+  std::vector<unsigned long long> parts(6 * pick_blocks);
+  std::vector<unsigned> tickets(6);
+  std::vector<int32_t> picks(6, -2);
+  Stream stream(nullptr, false);
+  for (int times = 0; times < 2; ++times) {
+    stream.run(6 * pick_blocks, PickBody{columns, logits.data(), parts.data(),
+                                         tickets.data(), picks.data()});
+    EXPECT_EQ(picks, (std::vector<int32_t>{999, 16, 0, -1, -1, -1}));
+  }
+}
+
+} // namespace
