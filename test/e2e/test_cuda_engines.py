@@ -13,6 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 import needs  # noqa: E402
+from fdpp.export import main as export  # noqa: E402
 from compiler import compile_model, fails  # noqa: E402
 
 pytestmark = needs.tools("fdpp-compile", "fdpp-run")
@@ -99,8 +100,58 @@ def test_every_kernel_waits_for_the_one_before():
         if name == "linear_kernel":
             assert "load_tile(from" in before
         else:
-            assert all("__shared__" in line or line.startswith(("#if", "  const Ring ring{"))
+            harmless = ("#if", "  const Ring ring{", "  char *memory = dynamic_shared()")
+            assert all("__shared__" in line or line.startswith(harmless)
                        for line in before.splitlines() if line.strip()), name
+
+
+def documented_kernels(column):
+    """Name -> registers, bytes spilled and of shared memory, of docs/cuda.md's table."""
+    lines = (needs.ROOT / "docs" / "cuda.md").read_text().splitlines()
+    head = lines.index("| kernel | sm_80 | sm_90a | sm_100a | spilled | shared |")
+    rows = {}
+    for line in lines[head + 2:]:
+        if not line.startswith("|"):
+            return rows
+        name, *values = (cell.strip() for cell in line.strip("|").split("|"))
+        if values[column] != "-":
+            rows[name] = tuple(int(values[i]) for i in (column, 3, 4))
+
+
+@pytest.fixture(scope="module")
+def real_source(tmp_path_factory):
+    """Llama-3.2-1B's kernels."""
+    folder = tmp_path_factory.mktemp("real")
+    assert export(["llama-3.2-1b", "-o", str(folder / "onnx"), "--no-weights"]) == 0
+    result = compile_model(folder / "onnx" / "model.onnx", "--target=cuda", "--arch=sm_80",
+                           "--dtype=bf16", "--async-softmax=off", "--emit=source")
+    assert result.returncode == 0, result.stderr
+    (folder / "model.cu").write_text(result.stdout)
+    return folder / "model.cu"
+
+
+@pytest.mark.parametrize("column, arch", list(enumerate(("80", "90a", "100a"))))
+def test_registers_are_as_documented(real_source, tmp_path, column, arch):
+    runtime = needs.ROOT / "runtime"
+    done = subprocess.run(
+        [needs.nvcc()["FDPP_NVCC"], "-std=c++20", "-O3", "--expt-relaxed-constexpr",
+         "--extended-lambda", "--diag-suppress=177,20011", f"-I{runtime}", f"-I{runtime}/include",
+         f"-gencode=arch=compute_{arch},code=sm_{arch}", "-Xptxas", "-v", "-cubin", real_source,
+         "-o", tmp_path / "kernels.cubin"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = re.findall(r"Compiling entry function '(\w+)'.*?(\d+) bytes spill stores"
+                       r".*?Used (\d+) registers(.*?)\n", done.stderr, re.DOTALL)
+    documented = documented_kernels(column)
+    seen = set()
+    for symbol, spilled, registers, rest in found:
+        shared = re.search(r"(\d+) bytes smem", rest)
+        assert spilled == "0", symbol
+        for name, (most, spills, bytes_shared) in documented.items():
+            if re.search(rf"\d{name}", symbol):
+                seen.add(name)
+                assert int(registers) <= most and spills == 0, symbol
+                assert (int(shared[1]) if shared else 0) <= bytes_shared, symbol
+    assert seen == set(documented)
 
 
 def test_where_there_is_no_device_it_says_so(engine):

@@ -45,7 +45,7 @@ template <class M>
 __global__ void __launch_bounds__(grid_threads, 1)
     grid_kernel(typename M::Weights weights, Step<typename M::KvCache> step,
                 GridState *state, int stages) {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ / 10 == FDPP_GRID_ARCH
   char *memory = dynamic_shared();
   __shared__ RingBarriers barriers;
   const Ring ring{memory, &barriers, stages};
@@ -111,7 +111,7 @@ template <class M> class ModelTable {
       int blocks = 0, bytes = 0;
       cudaFuncAttributes code = {};
       cudaError_t error = cudaFuncGetAttributes(&code, kernel);
-      if (error != cudaSuccess || code.ptxVersion < grid_arch ||
+      if (error != cudaSuccess || code.ptxVersion != grid_arch ||
           std::getenv("FDPP_NO_GRID"))
         return error;
       cudaDeviceGetAttribute(&blocks, cudaDevAttrMultiProcessorCount, device);
