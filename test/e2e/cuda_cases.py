@@ -77,9 +77,9 @@ def logits_of(fdpp_run, place, ids, prefill, environment):
     return np.load(place / "logits.npy")
 
 
-def generated(fdpp_run, place, prompts, environment, *options):
-    done = call(fdpp_run, place / "engine", *(f"--tokens={','.join(p)}" for p in prompts), "-n", 12,
-                "--json", *options, environment=environment)
+def generated(fdpp_run, place, prompts, environment, *options, count=12):
+    done = call(fdpp_run, place / "engine", *(f"--tokens={','.join(p)}" for p in prompts), "-n",
+                count, "--json", *options, environment=environment)
     return [answer["tokens"] for answer in json.loads(done.stdout)["results"]]
 
 

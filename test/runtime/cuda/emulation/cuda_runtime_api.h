@@ -17,6 +17,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <setjmp.h>
 #include <ucontext.h>
 #include <vector>
 
@@ -61,7 +62,6 @@ public:
       getcontext(&fiber.context);
       fiber.context.uc_stack.ss_sp = fiber.stack.get();
       fiber.context.uc_stack.ss_size = stack_bytes;
-      fiber.context.uc_link = &outside;
       makecontext(&fiber.context, enter, 0);
     }
     left = threads;
@@ -69,7 +69,7 @@ public:
       moved = false;
       for (current = 0; current < threads; ++current)
         if (!fibers[current].done)
-          swapcontext(&outside, &fibers[current].context);
+          enter_fiber(fibers[current]);
       if (!moved) {
         std::fprintf(stderr, "threads of a block wait for each other\n");
         std::abort();
@@ -87,7 +87,8 @@ public:
       return;
     }
     while (gate.generation == generation)
-      swapcontext(&fibers[current].context, &outside);
+      if (_setjmp(fibers[current].place) == 0)
+        _longjmp(outside, 1);
     moved = true;
   }
 
@@ -121,19 +122,29 @@ private:
   struct Fiber {
     ucontext_t context;
     std::unique_ptr<char[]> stack;
-    bool done = false;
+    jmp_buf place;
+    bool started = false, done = false;
   };
   struct alignas(16) Slot {
     char bytes[32];
   };
 
   static void enter();
+  /// By jumps but for the first time: they ask the system nothing.
+  void enter_fiber(Fiber &fiber) {
+    if (_setjmp(outside) != 0)
+      return;
+    if (fiber.started)
+      _longjmp(fiber.place, 1);
+    fiber.started = true;
+    setcontext(&fiber.context);
+  }
 
   const std::function<void()> *body = nullptr;
   std::vector<Fiber> fibers;
   std::vector<Gate> warps;
   std::vector<Slot> exchange;
-  ucontext_t outside;
+  jmp_buf outside;
   int current = 0, left = 0;
   bool moved = false;
 };
@@ -145,6 +156,7 @@ inline void Block::enter() {
   block.fibers[block.current].done = true;
   --block.left;
   block.moved = true;
+  _longjmp(block.outside, 1);
 }
 
 } // namespace emulation

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+//
+// runtime/kernels/cuda/model.h for a processor: an emitted model becomes a
+// library that the runtime takes for one of target cpu.
+#ifndef FDPP_KERNELS_CUDA_MODEL_H
+#define FDPP_KERNELS_CUDA_MODEL_H
+
+#include "kernels/common/model.h"
+#include "kernels/cuda/decode_attention.h"
+#include "kernels/cuda/elementwise.h"
+#include "kernels/cuda/linear.h"
+#include "kernels/cuda/prefill_attention.h"
+#include "kernels/cuda/tokens.h"
+
+#include <iterator>
+#include <new>
+
+namespace fdpp::cuda {
+
+template <class KvCache> struct Step : StepBase<Batch, KvCache> {};
+
+template <class M> class ModelTable {
+  struct Model {
+    typename M::Weights weights;
+    const float *phi;
+  };
+
+  static uint64_t scratch_offset() {
+    return (M::arena_bytes + 255) / 256 * 256;
+  }
+  static uint64_t ticket_offset() {
+    return scratch_offset() + (M::scratch_bytes(0) + 255) / 256 * 256;
+  }
+  static uint64_t workspace_size(int32_t) {
+    return ticket_offset() + uint64_t(M::limits.max_tokens) *
+                                 M::limits.kv_heads * sizeof(unsigned);
+  }
+
+  static fdpp_model *create(int32_t, const void *const *weights,
+                            const float *phi) {
+    return reinterpret_cast<fdpp_model *>(
+        new Model{typename M::Weights(weights), phi});
+  }
+  static void destroy(fdpp_model *model) {
+    delete reinterpret_cast<Model *>(model);
+  }
+
+  static int32_t step(fdpp_model *handle, fdpp_step *args) {
+    if (check_counts(*args, M::limits) != FDPP_STATUS_OK)
+      return args->status;
+    const Model &model = *reinterpret_cast<Model *>(handle);
+    char *workspace = static_cast<char *>(args->workspace);
+    Batch batch{args->num_tokens,
+                args->num_seqs,
+                args->seq_offsets,
+                args->context,
+                args->pages,
+                args->max_pages,
+                reinterpret_cast<unsigned *>(workspace + ticket_offset())};
+    Stream stream(nullptr, false);
+    M::run(args->entry, stream, model.weights,
+           {step_base<Batch, typename M::KvCache>(*args, batch, workspace,
+                                                  workspace + scratch_offset(),
+                                                  phi_of(*args, model.phi))});
+    return args->status;
+  }
+
+public:
+  static constexpr fdpp_model_table table = {
+      .struct_size = sizeof(fdpp_model_table),
+      .abi_version = FDPP_STEP_ABI_VERSION,
+      .target = "cpu",
+      .arch = "emulation",
+      .features = "",
+      .weights = M::weight_table,
+      .num_weights = std::size(M::weight_table),
+      .limits = M::limits,
+      .workspace_size = workspace_size,
+      .create = create,
+      .step = step,
+      .destroy = destroy,
+      .tap_names = nullptr,
+      .reads_phi = reads_phi<M>,
+      .counts_logits = false,
+      .calls_sgemm = false,
+      .picks = false};
+};
+
+template <class M> const fdpp_model_table *query(uint32_t) {
+  return &ModelTable<M>::table;
+}
+
+} // namespace fdpp::cuda
+
+#endif // FDPP_KERNELS_CUDA_MODEL_H
