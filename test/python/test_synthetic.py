@@ -7,6 +7,7 @@ fdpp-compile."""
 import itertools
 import math
 import subprocess
+import sys
 
 import needs
 import numpy as np
@@ -98,3 +99,24 @@ def test_synthetic_weights_replace_those_of_the_model(hf, tmp_path):
     assert close(logits, logits_of_seeds(config, large, (7 << 32) + 1, tmp_path))
     other = logits_of_engine(out / "model.onnx", tmp_path / "b", "--synthetic-weights=8")
     assert not close(logits, other)
+
+
+def test_an_engine_travels_without_its_weights(hf, tmp_path):
+    assert export([str(hf[0]), "-o", str(tmp_path / "onnx"), "--no-weights"]) == 0
+    engine, there = tmp_path / "engine", tmp_path / "there"
+    result = compile_model(tmp_path / "onnx" / "model.onnx", "-o", engine, "--dtype=bf16",
+                           "--synthetic-weights", "3")
+    assert result.returncode == 0, result.stderr
+    script = needs.ROOT / "utils" / "without_weights.py"
+    subprocess.run([sys.executable, script, "take", engine, there], check=True)
+    weights = engine / "weights.safetensors"
+    assert sum(f.stat().st_size for f in there.glob("weights.*")) < weights.stat().st_size / 8
+    subprocess.run([sys.executable, script, "fill", there], check=True)
+    filled = there / "weights.safetensors"
+    assert filled.stat().st_size == weights.stat().st_size
+    assert filled.read_bytes() != weights.read_bytes()
+    file = tmp_path / "logits.npy"
+    subprocess.run([RUN, there, "--tokens", "1,2,3", "-n", "0", "--logits", file], check=True,
+                   capture_output=True)
+    logits = np.load(file)
+    assert np.isfinite(logits).all() and logits.std() > 0
