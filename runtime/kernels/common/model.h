@@ -28,6 +28,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <iterator>
 
 #ifdef __CUDACC__
 #define FDPP_HOST_DEVICE __host__ __device__
@@ -95,6 +96,22 @@ concept PrefillReadsPhi = requires { M::prefill_reads_phi; };
 /// What a model's table says of it.
 template <class M>
 inline constexpr int reads_phi = PrefillReadsPhi<M> ? 2 : ReadsPhi<M>;
+
+/// What a model's table says on every target; nothing of what it can do
+/// beside, and no functions.
+template <class M> constexpr fdpp_model_table table_of(const char *target) {
+  fdpp_model_table table = {};
+  table.struct_size = sizeof(fdpp_model_table);
+  table.abi_version = FDPP_STEP_ABI_VERSION;
+  table.target = target;
+  table.arch = M::arch;
+  table.features = M::features;
+  table.weights = M::weight_table;
+  table.num_weights = std::size(M::weight_table);
+  table.limits = M::limits;
+  table.reads_phi = reads_phi<M>;
+  return table;
+}
 
 /// True if a step of a runtime that is perhaps older has `field`.
 #define FDPP_STEP_HAS(step, field)                                             \

@@ -10,7 +10,6 @@
 #include "kernels/cpu/kernels.h"
 
 #include <cstdlib>
-#include <iterator>
 #include <new>
 #include <type_traits>
 
@@ -128,24 +127,17 @@ template <class M> class ModelTable {
   }
 
 public:
-  static constexpr fdpp_model_table table = {
-      .struct_size = sizeof(fdpp_model_table),
-      .abi_version = FDPP_STEP_ABI_VERSION,
-      .target = "cpu",
-      .arch = M::arch,
-      .features = M::features,
-      .weights = M::weight_table,
-      .num_weights = std::size(M::weight_table),
-      .limits = M::limits,
-      .workspace_size = workspace_size,
-      .create = create,
-      .step = step,
-      .destroy = destroy,
-      .tap_names = tap_names(),
-      .reads_phi = reads_phi<M>,
-      .counts_logits = true,
-      .calls_sgemm = CallsSgemm<M>,
-      .picks = false};
+  static constexpr fdpp_model_table table = [] {
+    fdpp_model_table table = table_of<M>("cpu");
+    table.workspace_size = workspace_size;
+    table.create = create;
+    table.step = step;
+    table.destroy = destroy;
+    table.tap_names = tap_names();
+    table.counts_logits = true;
+    table.calls_sgemm = CallsSgemm<M>;
+    return table;
+  }();
 };
 
 /// The body of `fdpp_model_query`.

@@ -13,7 +13,6 @@
 #include "kernels/cuda/kernels.h"
 
 #include <cstdlib>
-#include <iterator>
 #include <new>
 #include <type_traits>
 
@@ -234,24 +233,15 @@ template <class M> class ModelTable {
   }
 
 public:
-  static constexpr fdpp_model_table table = {
-      .struct_size = sizeof(fdpp_model_table),
-      .abi_version = FDPP_STEP_ABI_VERSION,
-      .target = "cuda",
-      .arch = M::arch,
-      .features = M::features,
-      .weights = M::weight_table,
-      .num_weights = std::size(M::weight_table),
-      .limits = M::limits,
-      .workspace_size = workspace_size,
-      .create = create,
-      .step = step,
-      .destroy = destroy,
-      .tap_names = nullptr,
-      .reads_phi = reads_phi<M>,
-      .counts_logits = false,
-      .calls_sgemm = false,
-      .picks = true};
+  static constexpr fdpp_model_table table = [] {
+    fdpp_model_table table = table_of<M>("cuda");
+    table.workspace_size = workspace_size;
+    table.create = create;
+    table.step = step;
+    table.destroy = destroy;
+    table.picks = true;
+    return table;
+  }();
 };
 
 /// The body of `fdpp_model_query`.

@@ -12,7 +12,6 @@
 #include "kernels/cuda/prefill_attention.h"
 #include "kernels/cuda/tokens.h"
 
-#include <iterator>
 #include <new>
 
 namespace fdpp::cuda {
@@ -66,24 +65,14 @@ template <class M> class ModelTable {
   }
 
 public:
-  static constexpr fdpp_model_table table = {
-      .struct_size = sizeof(fdpp_model_table),
-      .abi_version = FDPP_STEP_ABI_VERSION,
-      .target = "cpu",
-      .arch = "emulation",
-      .features = "",
-      .weights = M::weight_table,
-      .num_weights = std::size(M::weight_table),
-      .limits = M::limits,
-      .workspace_size = workspace_size,
-      .create = create,
-      .step = step,
-      .destroy = destroy,
-      .tap_names = nullptr,
-      .reads_phi = reads_phi<M>,
-      .counts_logits = false,
-      .calls_sgemm = false,
-      .picks = false};
+  static constexpr fdpp_model_table table = [] {
+    fdpp_model_table table = table_of<M>("cpu");
+    table.workspace_size = workspace_size;
+    table.create = create;
+    table.step = step;
+    table.destroy = destroy;
+    return table;
+  }();
 };
 
 template <class M> const fdpp_model_table *query(uint32_t) {
