@@ -3,7 +3,7 @@
 // The order of a CPU cache page. Plain C++20, shared by the compiler (sizes),
 // the kernels and their tests.
 //
-//   cache   [layer][page][k | v][kv_head][...]
+//   cache   [layer][page][kv_head][k | v][...]
 //   keys    bf16 [dims / 2][page_tokens][2]   f16, f32 [dims][page_tokens]
 //   values  [page_tokens][dims]
 //

@@ -83,16 +83,27 @@ public:
   static constexpr int max_rows = 24;
   static constexpr int tile_rows = widest_tile;
 
-  int rows = 0;
+  /// Rows that read the same KV head.
+  struct Head {
+    int kv_head, begin, end;
+  };
+
+  int rows = 0, heads = 0;
+  Head head[max_rows]; // of the rows, in their order
   float maximum[max_rows];
   float sum[max_rows];
   alignas(64) float output[max_rows][padded_dims];
 
-  /// Adds a row that sees the slots [first, last).
+  FDPP_INLINE void start() { rows = heads = 0; }
+
+  /// Adds a row that reads `kv_head` and sees the slots [first, last).
   template <class Q>
-  FDPP_INLINE void add_row(const Q *query, int first, int last,
+  FDPP_INLINE void add_row(const Q *query, int kv_head, int first, int last,
                            float phi = __builtin_nanf("")) {
     int r = rows++;
+    if (heads == 0 || head[heads - 1].kv_head != kv_head)
+      head[heads++] = {kv_head, r, r};
+    head[heads - 1].end = rows;
     first_slot[r] = first;
     last_slot[r] = last;
     fixed[r] = Softmax::async && phi == phi;
@@ -105,35 +116,31 @@ public:
     });
   }
 
-  /// Takes in the slots [begin, end) of one head; begin is a page's first. Each
+  /// Takes in the slots [begin, end); begin is a page's first. All heads of a
+  /// page before the next page: that is how they lie in memory. Each head of a
   /// page fetches the one that is read next, the last one `behind`.
   template <class CacheType>
   FDPP_NOINLINE void attend(const CacheType &cache, const Batch &batch, int s,
-                            int layer, int head, int begin, int end,
+                            int layer, int begin, int end,
                             const AttentionOptions &options,
                             PageView<E> behind = {}) {
-    auto view = [&](int slot) FDPP_INLINE_LAMBDA {
-      return cache.view(layer, batch.page_of(s, slot, page_tokens), head);
+    auto view = [&](int slot, int h) FDPP_INLINE_LAMBDA {
+      return cache.view(layer, batch.page_of(s, slot, page_tokens),
+                        head[h].kv_head);
     };
+    PageView<E> next = view(begin, 0);
     for (int base = begin; base < end; base += page_tokens) {
-      PageView<E> page = view(base), next = behind.keys ? behind : page;
-      if (end - base > page_tokens)
-        next = view(base + page_tokens);
       int count = end - base < page_tokens ? end - base : page_tokens;
-      for (int r = 0; r < rows; r += tile_rows) {
-        int tile = rows - r < tile_rows ? rows - r : tile_rows;
-        with_constant<tile_rows>(tile, [&](auto m) FDPP_INLINE_LAMBDA {
-          score<m()>(page.keys, next.keys, r);
-        });
-        int visible = 0;
-        for (int i = r; i < r + tile; ++i) {
-          int seen = weigh(i, base, count, options);
-          visible = seen > visible ? seen : visible;
-        }
-        if (visible > 0)
-          with_constant<tile_rows>(tile, [&](auto m) FDPP_INLINE_LAMBDA {
-            accumulate<m()>(page.values, next.values, r, visible);
-          });
+      for (int h = 0; h < heads; ++h) {
+        PageView<E> page = next;
+        if (h + 1 < heads)
+          next = view(base, h + 1);
+        else if (end - base > page_tokens)
+          next = view(base + page_tokens, 0);
+        else if (behind.keys)
+          next = behind;
+        attend_page(page, next, {head[h].begin, head[h].end}, base, count,
+                    options);
       }
     }
   }
@@ -171,6 +178,28 @@ private:
   alignas(64) activation_t<E> queries[max_rows][query_stride];
   alignas(64) float scores[max_rows][page_tokens];
 
+  /// The rows' share of one page, the one at slot `base`, of which `count`
+  /// tokens count.
+  FDPP_INLINE void attend_page(PageView<E> page, PageView<E> next, Range which,
+                               int base, int count,
+                               const AttentionOptions &options) {
+    for (int r = which.begin; r < which.end; r += tile_rows) {
+      int tile = which.end - r < tile_rows ? which.end - r : tile_rows;
+      with_constant<tile_rows>(tile, [&](auto m) FDPP_INLINE_LAMBDA {
+        score<m()>(page.keys, next.keys, r);
+      });
+      int visible = 0;
+      for (int i = r; i < r + tile; ++i) {
+        int seen = weigh(i, base, count, options);
+        visible = seen > visible ? seen : visible;
+      }
+      if (visible > 0)
+        with_constant<tile_rows>(tile, [&](auto m) FDPP_INLINE_LAMBDA {
+          accumulate<m()>(page.values, next.values, r, visible);
+        });
+    }
+  }
+
   FDPP_INLINE void put_query(int r, int d, f32x16 value) {
     if constexpr (Activation<E>::k_step == 2) {
       u16x16 bits = narrow_bf16(value);
@@ -189,14 +218,14 @@ private:
   }
 
   /// Fetches `Count` elements of a page that is read later, the step's share of
-  /// it: line after line, which is not how they will be read, since their
-  /// stride is too wide for the processor to run ahead. Into L2, since L1 is
-  /// full.
-  template <int Count>
+  /// it: into L2, since L1 is full. For several rows line after line, so that
+  /// memory is read while they compute; one row reads as fast as memory gives,
+  /// in its order, and a fetch of each line would only be in its way.
+  template <int Count, int M>
   FDPP_INLINE static void fetch(const E *page, int begin, int64_t step) {
-    constexpr int line = 64 / sizeof(E);
+    constexpr int line = 64 / sizeof(E), stride = M == 1 ? 4 * line : line;
 #pragma clang loop unroll(full)
-    for (int i = 0; i < Count; i += line)
+    for (int i = 0; i < Count; i += stride)
       __builtin_prefetch(page + begin + step * Count + i, 0, 2);
   }
 
@@ -213,7 +242,7 @@ private:
           [&](int64_t step, int m)
               FDPP_INLINE_LAMBDA { return queries[r + m][step]; },
           [&](int64_t step) FDPP_INLINE_LAMBDA {
-            fetch<panels * lanes * pack>(next, t * dims, step);
+            fetch<panels * lanes * pack, M>(next, t * dims, step);
           });
 #pragma clang loop unroll(full)
       for (int p = 0; p < panels; ++p)
@@ -313,7 +342,8 @@ private:
   template <int M>
   FDPP_NOINLINE void accumulate(const E *values, const E *next, int r,
                                 int count) {
-    constexpr int full = dims / lanes, panels = panels_for(M);
+    constexpr int full = dims / lanes;
+    constexpr int panels = full % 8 == 0 && fits(8, M) ? 8 : panels_for(M);
     int d = 0;
     for (; d + panels <= full; d += panels)
       accumulate_chunks<M, panels>(values, next, r, d, count, lanes);
@@ -340,7 +370,7 @@ private:
         },
         [&](int64_t t, int m) FDPP_INLINE_LAMBDA { return scores[r + m][t]; },
         [&](int64_t t) FDPP_INLINE_LAMBDA {
-          fetch<Panels * lanes>(next, chunk * lanes * page_tokens, t);
+          fetch<Panels * lanes, M>(next, chunk * lanes * page_tokens, t);
         });
 #pragma clang loop unroll(full)
     for (int m = 0; m < M; ++m)
@@ -402,12 +432,11 @@ struct AttentionCall {
     return visible_slots(batch, s, batch.seq_offsets[s] + row / group, options);
   }
 
-  /// Fills the block with the wanted rows among `rows`, as many as it holds,
-  /// and which[] with their numbers. Returns the first row behind them.
+  /// Adds the wanted rows among `rows` of a KV head to the block, as many as it
+  /// holds, and their numbers to which[]. Returns the first row behind them.
   template <class Block>
   FDPP_INLINE int fill(Block &block, int s, int head, Range rows,
                        int *which) const {
-    block.rows = 0;
     int row = rows.begin;
     for (; row < rows.end && block.rows < Block::max_rows; ++row) {
       int64_t at = place(s, head, row);
@@ -415,7 +444,7 @@ struct AttentionCall {
         continue;
       which[block.rows] = row;
       Range seen = slots_of(s, row);
-      block.add_row(query + at * head_dim, seen.begin, seen.end,
+      block.add_row(query + at * head_dim, head, seen.begin, seen.end,
                     phi_of(query_head(head, row)));
     }
     return row;

@@ -29,12 +29,12 @@ template <class E, int KvHeads, int HeadDim, int PageTokens = 64> struct Cache {
   /// Keys of one head in one page: key_index order.
   E *keys(int layer, int page, int head) const {
     return static_cast<E *>(pages) +
-           (int64_t(layer) * num_pages + page) * 2 * KvHeads * head_elements +
-           head * head_elements;
+           ((int64_t(layer) * num_pages + page) * KvHeads + head) * 2 *
+               head_elements;
   }
   /// Values of one head in one page: [PageTokens][dims].
   E *values(int layer, int page, int head) const {
-    return keys(layer, page, head) + KvHeads * head_elements;
+    return keys(layer, page, head) + head_elements;
   }
   PageView<E> view(int layer, int page, int head) const {
     return {keys(layer, page, head), values(layer, page, head)};

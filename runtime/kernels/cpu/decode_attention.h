@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// Attention of a few tokens a sequence over a long cache. Each (sequence, KV
-// head) is cut into pieces of whole pages, and the pieces are shared out; all
-// query heads of the KV head go together. Pieces leave (numerators,
+// Attention of a few tokens a sequence over a long cache. Each sequence is cut
+// into parts of whole pages; a part for some neighbouring KV heads is a piece,
+// and the pieces are shared out. All query heads of a piece go together, page
+// by page, so that memory is read in its order. Parts leave (numerators,
 // denominator, maximum), which are combined exactly by their log-sum-exp
 // (Flash-Decoding), or where all of a row's weights are relative to one phi
-// (FlashDecoding++) just added. The cut depends on the sequence alone, so a
-// result depends neither on the team nor on the other sequences.
+// (FlashDecoding++) just added. The parts depend on the sequence alone, and
+// which heads stand beside each other changes no row, so a result depends
+// neither on the team nor on the other sequences.
 #ifndef FDPP_KERNELS_CPU_DECODE_ATTENTION_H
 #define FDPP_KERNELS_CPU_DECODE_ATTENTION_H
 
@@ -15,10 +17,10 @@
 
 namespace fdpp::cpu {
 
-/// How one sequence's visible slots are cut: piece i holds the slots
+/// How one sequence's visible slots are cut: part i holds the slots
 /// [begin + i * step, begin + (i + 1) * step).
 struct AttentionSplit {
-  int begin = 0, end = 0, step = 0, pieces = 0;
+  int begin = 0, end = 0, step = 0, parts = 0;
 };
 
 FDPP_INLINE AttentionSplit split_sequence(const Batch &batch, int s,
@@ -36,19 +38,19 @@ FDPP_INLINE AttentionSplit split_sequence(const Batch &batch, int s,
   int each = (pages + max_attention_splits - 1) / max_attention_splits;
   each = each < least_pages ? least_pages : each;
   split.step = each * page_tokens;
-  split.pieces = (pages + each - 1) / each;
+  split.parts = (pages + each - 1) / each;
   return split;
 }
 
-/// Partial results in scratch: [sequence][row][piece][partial floats].
+/// Partial results in scratch: [sequence][row][part][partial floats].
 struct AttentionPartials {
   float *base;
   int rows; // of all KV heads of a sequence
   int stride;
 
-  float *at(int s, int row, int piece) const {
+  float *at(int s, int row, int part) const {
     return base +
-           ((int64_t(s) * rows + row) * max_attention_splits + piece) * stride;
+           ((int64_t(s) * rows + row) * max_attention_splits + part) * stride;
   }
 };
 
@@ -61,17 +63,17 @@ FDPP_INLINE void write_partial(const Block &block, int r, float *to) {
   to[Block::dims + 1] = block.maximum[r];
 }
 
-/// The weight of each piece, by their log-sum-exp. Returns the denominator.
-FDPP_INLINE float weigh_pieces(const float *partial, int stride, int dims,
-                               int pieces, float *weights) {
+/// The weight of each part, by their log-sum-exp. Returns the denominator.
+FDPP_INLINE float weigh_parts(const float *partial, int stride, int dims,
+                              int parts, float *weights) {
   float maximum = minus_infinity, sum = 0.0f;
-  for (int i = 0; i < pieces; ++i) {
+  for (int i = 0; i < parts; ++i) {
     float m = partial[i * stride + dims + 1];
     maximum = m > maximum ? m : maximum;
   }
-  for (int i = 0; i < pieces; ++i) {
+  for (int i = 0; i < parts; ++i) {
     float denominator = partial[i * stride + dims];
-    // A piece without a visible key has neither weight nor maximum.
+    // A part without a visible key has neither weight nor maximum.
     weights[i] = denominator == 0.0f
                      ? 0.0f
                      : exp_one(partial[i * stride + dims + 1] - maximum);
@@ -80,29 +82,29 @@ FDPP_INLINE float weigh_pieces(const float *partial, int stride, int dims,
   return sum;
 }
 
-/// One row of the result from its partial results, in the order of the pieces.
+/// One row of the result from its partial results, in the order of the parts.
 /// `fixed`: they are relative to one phi. False where the row is not valid.
 template <class Softmax, int HeadDim, class Y>
-FDPP_NOINLINE bool combine_row(const float *partial, int stride, int pieces,
+FDPP_NOINLINE bool combine_row(const float *partial, int stride, int parts,
                                bool fixed, Y *out) {
   constexpr int dims = cache_dims(HeadDim);
   float weights[max_attention_splits];
   if (Softmax::async && fixed) {
     float sum = 0.0f;
-    for (int i = 0; i < pieces; ++i)
+    for (int i = 0; i < parts; ++i)
       sum += partial[i * stride + dims];
     auto plain_sum = [&](int d, int count) FDPP_INLINE_LAMBDA {
       f32x16 total = splat(0.0f);
-      for (int i = 0; i < pieces; ++i)
+      for (int i = 0; i < parts; ++i)
         total += load(partial + i * stride + d, count);
       return total;
     };
     return finish_row<Softmax, HeadDim>(fixed, sum, plain_sum, out);
   }
-  float sum = weigh_pieces(partial, stride, dims, pieces, weights);
+  float sum = weigh_parts(partial, stride, dims, parts, weights);
   auto weighted_sum = [&](int d, int count) FDPP_INLINE_LAMBDA {
     f32x16 total = splat(0.0f);
-    for (int i = 0; i < pieces; ++i)
+    for (int i = 0; i < parts; ++i)
       total =
           fma(load(partial + i * stride + d, count), splat(weights[i]), total);
     return total;
@@ -127,7 +129,7 @@ public:
     team.barrier();
     bool several = false;
     for (int s = 0; s < call.batch.sequences; ++s)
-      several |= split(s).pieces > 1;
+      several |= split(s).parts > 1;
     if (!several)
       return;
     Range mine = team.share(call.batch.sequences * most * Call::query_heads);
@@ -147,17 +149,32 @@ private:
     return split_sequence(call.batch, s, CacheType::page_tokens, call.options);
   }
 
-  /// A part of a sequence's slots for one KV head.
+  /// A part of a sequence's slots for some KV heads.
   struct Piece {
-    int s, head, part, parts;
-    Range slots; // empty: behind the last piece
+    int s, part, parts;
+    Range heads, slots; // no slots: behind the last piece
   };
 
-  /// Finds pieces by their number, over sequences, KV heads and parts; numbers
+  /// Into how many pieces the KV heads of a part go: as few as hold all rows,
+  /// but enough pieces that no thread waits long for another.
+  int head_groups(const Team &team, int most) const {
+    constexpr int pieces_each = 4;
+    int rows = kv_heads * most * group, parts = 0;
+    for (int s = 0; s < call.batch.sequences; ++s)
+      parts += split(s).parts;
+    int groups = (rows + Block::max_rows - 1) / Block::max_rows;
+    if (parts > 0 && parts * groups < pieces_each * team.count)
+      groups = (pieces_each * team.count + parts - 1) / parts;
+    return groups < kv_heads ? groups : kv_heads;
+  }
+
+  /// Finds pieces by their number, over sequences, parts and heads; numbers
   /// only rise.
   class Pieces {
   public:
-    explicit Pieces(const DecodeAttention &of) : of(of) { enter(); }
+    Pieces(const DecodeAttention &of, int groups) : of(of), groups(groups) {
+      enter();
+    }
 
     Piece find(int number) {
       while (s < of.call.batch.sequences && number >= before + count()) {
@@ -167,19 +184,22 @@ private:
       }
       if (s == of.call.batch.sequences)
         return {};
-      int head = (number - before) / cut.pieces;
-      int part = (number - before) % cut.pieces;
+      int part = (number - before) / groups;
       int begin = cut.begin + part * cut.step, end = begin + cut.step;
-      return {
-          s, head, part, cut.pieces, {begin, end < cut.end ? end : cut.end}};
+      return {s,
+              part,
+              cut.parts,
+              Team::share(kv_heads, (number - before) % groups, groups),
+              {begin, end < cut.end ? end : cut.end}};
     }
 
   private:
     const DecodeAttention &of;
+    const int groups;
     AttentionSplit cut;
     int s = 0, before = 0; // pieces of the sequences before s
 
-    int count() const { return cut.pieces * kv_heads; }
+    int count() const { return cut.parts * groups; }
     void enter() {
       if (s < of.call.batch.sequences)
         cut = of.split(s);
@@ -190,27 +210,27 @@ private:
   /// page is fetched meanwhile.
   void attend(Team &team, const AttentionPartials &partials, int most) const {
     Block block;
-    Pieces pieces(*this);
+    Pieces pieces(*this, head_groups(team, most));
     Piece next = pieces.find(team.take());
     while (!next.slots.empty()) {
       Piece piece = next;
       next = pieces.find(team.take());
-      attend_piece(block, piece, next, [&](int row, int r) {
-        int64_t at = call.place(piece.s, piece.head, row);
+      attend_piece(block, piece, next, [&](int head, int row, int r) {
+        int64_t at = call.place(piece.s, head, row);
         if (piece.parts == 1)
           call.note(
               team, piece.s, row, at,
               block.template write_row<Softmax>(r, call.out + at * head_dim));
         else
-          write_partial(block, r,
-                        partials.at(piece.s, piece.head * most * group + row,
-                                    piece.part));
+          write_partial(
+              block, r,
+              partials.at(piece.s, head * most * group + row, piece.part));
       });
     }
   }
 
-  /// All rows over one piece. `write(row, r)` takes each finished row r of the
-  /// block.
+  /// All rows over one piece. `write(head, row, r)` takes each finished row r
+  /// of the block.
   template <class Write>
   FDPP_INLINE void attend_piece(Block &block, const Piece &piece,
                                 const Piece &next, Write write) const {
@@ -219,17 +239,25 @@ private:
       behind = call.cache.view(
           call.layer,
           call.batch.page_of(next.s, next.slots.begin, CacheType::page_tokens),
-          next.head);
-    Range rows{0, call.batch.tokens_of(piece.s) * group};
+          next.heads.begin);
+    int rows = call.batch.tokens_of(piece.s) * group;
     int which[Block::max_rows];
-    while (!rows.empty()) {
-      rows.begin = call.fill(block, piece.s, piece.head, rows, which);
+    for (int head = piece.heads.begin, row = 0; head < piece.heads.end;) {
+      block.start();
+      while (head < piece.heads.end && block.rows < Block::max_rows) {
+        row = call.fill(block, piece.s, head, {row, rows}, which);
+        if (row < rows)
+          break;
+        ++head;
+        row = 0;
+      }
       if (block.rows == 0)
         return;
-      block.attend(call.cache, call.batch, piece.s, call.layer, piece.head,
+      block.attend(call.cache, call.batch, piece.s, call.layer,
                    piece.slots.begin, piece.slots.end, call.options, behind);
-      for (int r = 0; r < block.rows; ++r)
-        write(which[r], r);
+      for (int h = 0; h < block.heads; ++h)
+        for (int r = block.head[h].begin; r < block.head[h].end; ++r)
+          write(block.head[h].kv_head, which[r], r);
     }
   }
 
@@ -238,7 +266,7 @@ private:
                    int row, int within) const {
     AttentionSplit cut = split(s);
     int head = row / within, i = row % within;
-    if (cut.pieces <= 1 || i >= call.batch.tokens_of(s) * group)
+    if (cut.parts <= 1 || i >= call.batch.tokens_of(s) * group)
       return;
     int64_t at = call.place(s, head, i);
     if (!call.wanted(at))
@@ -246,7 +274,7 @@ private:
     float reference = call.phi_of(call.query_head(head, i));
     call.note(team, s, i, at,
               combine_row<Softmax, head_dim>(
-                  partials.at(s, row, 0), partials.stride, cut.pieces,
+                  partials.at(s, row, 0), partials.stride, cut.parts,
                   reference == reference, call.out + at * head_dim));
   }
 };

@@ -85,10 +85,10 @@ FDPP_NOINLINE void observe_heads(Team &team, const Batch &batch, int layer,
     for (int s = 0; s < batch.sequences; ++s)
       for (int t = batch.seq_offsets[s]; t < batch.seq_offsets[s + 1]; ++t) {
         Range slots = visible_slots(batch, s, t, options);
-        block.rows = 0;
+        block.start();
         block.add_row(query + (int64_t(t) * QueryHeads + head) *
                                   CacheType::head_dim,
-                      slots.begin, slots.end);
+                      head / group, slots.begin, slots.end);
         observe_row(block,
                     HeadStatistics(*batch.statistics,
                                    int64_t(layer) * QueryHeads + head),

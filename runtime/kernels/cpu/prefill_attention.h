@@ -41,13 +41,14 @@ private:
   FDPP_INLINE void attend_rows(Team &team, Block &block, int s, int head,
                                Range rows) const {
     int which[Block::max_rows];
+    block.start();
     call.fill(block, s, head, rows, which);
     if (block.rows == 0)
       return;
     // Of the first row's tokens and the last one's: both ends only rise.
     int begin = call.slots_of(s, which[0]).begin;
     int end = call.slots_of(s, which[block.rows - 1]).end;
-    block.attend(call.cache, call.batch, s, call.layer, head,
+    block.attend(call.cache, call.batch, s, call.layer,
                  begin / Block::page_tokens * Block::page_tokens, end,
                  call.options);
     for (int r = 0; r < block.rows; ++r) {
