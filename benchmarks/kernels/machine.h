@@ -15,6 +15,8 @@
 #include <functional>
 #include <memory>
 #include <new>
+#include <numeric>
+#include <random>
 #include <thread>
 #include <vector>
 
@@ -134,6 +136,38 @@ template <int Streams> double read_streams(int threads, Buffer<float> &buffer) {
 inline double read_ceiling(int threads, Buffer<float> &buffer) {
   return std::max(read_streams<1>(threads, buffer),
                   read_streams<4>(threads, buffer));
+}
+
+/// Bytes a second of the same where blocks of `bytes` lie in random order in
+/// huge pages; of each block the next one is fetched into L2 meanwhile, every
+/// `stride`-th line, 0: nothing.
+inline double read_blocks(int threads, Buffer<float> &buffer, int64_t bytes,
+                          int stride) {
+  const int64_t block = bytes / int64_t(sizeof(float));
+  std::vector<int64_t> order(size_t(buffer.size() / block));
+  std::iota(order.begin(), order.end(), 0);
+  std::shuffle(order.begin(), order.end(), std::mt19937(1));
+  int count = int(order.size());
+  double seconds = fastest(threads, 3, [&](cpu::Team &team, int) {
+    constexpr int line = cpu::lanes;
+    cpu::Range mine = team.share(count);
+    cpu::f32x16 sums[4] = {};
+    for (int i = mine.begin; i < mine.end; ++i) {
+      const float *at = buffer.data() + order[size_t(i)] * block;
+      const float *next =
+          buffer.data() + order[size_t(i + 1 < count ? i + 1 : 0)] * block;
+      for (int64_t j = 0; j < block; j += 4 * line) {
+        for (int k = 0; stride > 0 && k < 4; k += stride)
+          __builtin_prefetch(next + j + k * line, 0, 2);
+        for (int k = 0; k < 4; ++k)
+          sums[k] += cpu::load(at + j + k * line);
+      }
+    }
+    volatile float keep =
+        cpu::reduce_add(sums[0] + sums[1] + sums[2] + sums[3]);
+    (void)keep;
+  });
+  return double(count) * double(bytes) / seconds;
 }
 
 /// Floating-point operations a second of independent FMA chains in registers.

@@ -6,10 +6,23 @@
 #define FDPP_RUNTIME_DEVICE_DEVICE_H
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace fdpp::runtime {
+
+/// Points in time of a device's work.
+class Stopwatch {
+public:
+  virtual ~Stopwatch() = default;
+  /// The next point: when everything enqueued so far is done.
+  virtual void mark() = 0;
+  /// Behind the device's wait(): seconds from the first point to each. Forgets
+  /// them.
+  virtual std::vector<double> take() = 0;
+};
 
 /// Work is enqueued and done in its order; what says so waits for all of it.
 /// Used by one thread at a time. Functions throw an Error that names what
@@ -42,6 +55,8 @@ public:
   virtual void copy(void *to, const void *from, uint64_t bytes) = 0;
   /// Until everything before is done. Throws what failed of it.
   virtual void wait() = 0;
+
+  virtual std::unique_ptr<Stopwatch> makeStopwatch() = 0;
 
   /// Reads `bytes` of memory that no cache holds, several times for at least
   /// 200 ms; the best rate in bytes a second. For devices that are not the

@@ -48,6 +48,18 @@ void showValue(void *ctx, const fdpp_tap *tap) {
   session.onValue(session.valueCtx, &value);
 }
 
+void showKernel(void *ctx, const KernelTime &kernel) {
+  const auto &session = *static_cast<const fdpp_session *>(ctx);
+  fdpp_kernel_time value = {};
+  value.struct_size = sizeof(value);
+  value.name = kernel.name;
+  value.layer = kernel.layer;
+  value.start_ms = kernel.start * 1e3;
+  value.ms = kernel.seconds * 1e3;
+  value.bytes = kernel.bytes;
+  session.onKernel(session.kernelCtx, &value);
+}
+
 } // namespace
 
 SamplerParams fdpp::runtime::readSampling(const fdpp_sampling *given) {
@@ -143,6 +155,16 @@ fdpp_result fdpp_session_set_tap(fdpp_session *session, fdpp_value_fn on_value,
     session->session.setTap(on_value ? showValue : nullptr, session);
     session->onValue = on_value;
     session->valueCtx = ctx;
+  });
+}
+
+fdpp_result fdpp_session_set_profile(fdpp_session *session,
+                                     fdpp_kernel_time_fn on_kernel, void *ctx) {
+  return guarded([&] {
+    need(session, "session");
+    session->session.setProfile(on_kernel ? showKernel : nullptr, session);
+    session->onKernel = on_kernel;
+    session->kernelCtx = ctx;
   });
 }
 

@@ -36,6 +36,8 @@ struct fdpp_session {
   std::optional<fdpp::runtime::ReadCeiling> ceiling;
   fdpp_value_fn onValue = nullptr;
   void *valueCtx = nullptr;
+  fdpp_kernel_time_fn onKernel = nullptr;
+  void *kernelCtx = nullptr;
 
   fdpp_session(std::shared_ptr<const fdpp::runtime::Engine> engine,
                const fdpp::runtime::SessionOptions &options)

@@ -187,6 +187,14 @@ void Session::setTap(fdpp_tap_fn fn, void *ctx) {
   request.tap_ctx = ctx;
 }
 
+void Session::setProfile(KernelTimeFn fn, void *ctx) {
+  profile.reset();
+  request.on_kernel = nullptr;
+  if (fn)
+    profile =
+        std::make_unique<StepProfile>(*model.device, *model.table, fn, ctx);
+}
+
 void Session::countLogits(const fdpp_attention_statistics *given) {
   if (given && !countsLogits(*model.table))
     userError(model.device->isHost()
@@ -345,6 +353,8 @@ void Session::runParts(const StepItem *items) {
        request.logits = logitsRow(kept)) {
     request.status = FDPP_STATUS_OK;
     request.message[0] = 0;
+    if (profile)
+      profile->begin(request);
     Clock::time_point start = Clock::now();
     fdpp_step &given = mirror ? mirror->send(request) : request;
     if (model.table->step(instance, &given) != FDPP_STATUS_OK) {
@@ -361,6 +371,8 @@ void Session::runParts(const StepItem *items) {
     }
     record(std::chrono::duration<double, std::milli>(Clock::now() - start)
                .count());
+    if (profile)
+      profile->finish(request);
     for (const StepPart &part : builder.parts())
       items[part.item].sequence->append(items[part.item].tokens + part.begin,
                                         part.count);

@@ -12,6 +12,7 @@
 #include "Sequence.h"
 #include "StepBuilder.h"
 #include "StepMirror.h"
+#include "StepProfile.h"
 #include "ThreadTeam.h"
 #include "fdpp-runtime/model_abi.h"
 
@@ -113,6 +114,9 @@ public:
   void setProgress(ProgressFn fn, void *ctx);
   /// Null: no tap. Throws a user error for an engine without taps.
   void setTap(fdpp_tap_fn fn, void *ctx);
+  /// Tells of the kernels of later steps; null: of none. Throws a user error
+  /// for an engine that does not name them.
+  void setProfile(KernelTimeFn fn, void *ctx);
   /// Where later steps count the logits of attention; null: nowhere. Throws a
   /// user error for an engine that cannot.
   void countLogits(const fdpp_attention_statistics *statistics);
@@ -146,8 +150,9 @@ private:
   fdpp_attention_statistics statistics = {};
   std::vector<std::unique_ptr<Sequence>> sequences;
   PhiBank phi;
-  std::unique_ptr<StepMirror> mirror; // null where the device is the host
-  std::atomic<pid_t> stepping{0};     // the process a step runs in
+  std::unique_ptr<StepMirror> mirror;   // null where the device is the host
+  std::unique_ptr<StepProfile> profile; // null: nobody wants it
+  std::atomic<pid_t> stepping{0};       // the process a step runs in
   uint64_t serial = 0;       // of step calls, to know whose logits still stand
   mutable bool away = false; // the latest call's logits are only on the device
   SessionStats counters;

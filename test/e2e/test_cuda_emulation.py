@@ -52,3 +52,14 @@ def test_sequences_of_a_batch_have_their_own_tokens(case):
     together = cuda_cases.generated(run, case, prompts, {}, count=2)
     assert together == [cuda_cases.generated(run, case, [prompt], {}, count=2)[0]
                         for prompt in prompts]
+
+
+def test_kernels_are_named_and_timed(case):
+    done = cuda_cases.call(needs.BIN / "fdpp-bench", case / "engine", "-p", 0, "-n", 2, "-r", 1,
+                           "--no-ceiling", "--profile", "-o", "jsonl")
+    assert done.returncode == 0
+    kernels = {k["name"]: k for k in json.loads(done.stdout)["kernels"]}
+    layers = json.loads((case / "engine" / "engine.json").read_text())["model"]["layers"]
+    assert kernels["decode_attention"]["calls"] == kernels["down"]["calls"] == layers
+    assert kernels["embedding"]["calls"] == 1
+    assert all(k["ms"] > 0 for k in kernels.values()) and kernels["down"]["bytes"] > 0

@@ -121,6 +121,27 @@ TEST_P(DeviceTest, ReadsAtARate) {
   EXPECT_LT(rate, 1e14);
 }
 
+TEST_P(DeviceTest, AStopwatchMarksPointsOfTheWork) {
+  std::unique_ptr<Stopwatch> watch = device().makeStopwatch();
+  EXPECT_TRUE(watch->take().empty());
+  const size_t count = 1 << 20;
+  DeviceMemory memory(device(), count * 4, "a test");
+  std::vector<uint32_t> sent = numbers(count);
+  for (int round = 0; round < 2; ++round) {
+    watch->mark();
+    device().upload(memory.data(), sent.data(), count * 4);
+    watch->mark();
+    watch->mark();
+    device().wait();
+    std::vector<double> points = watch->take();
+    ASSERT_EQ(points.size(), 3u);
+    EXPECT_EQ(points[0], 0);
+    EXPECT_GT(points[1], 0);
+    EXPECT_LT(points[1], 10);
+    EXPECT_GE(points[2], points[1]);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Drivers, DeviceTest, testing::Values("cpu", "cuda"),
                          [](const auto &driver) {
                            return std::string(driver.param);

@@ -345,6 +345,39 @@ TEST_F(ToolsTest, BenchWritesEveryFormat) {
   refused(bench(dir() + " --compare " + old), "no json result");
 }
 
+TEST_F(ToolsTest, BenchSaysWhereTheTimeGoes) {
+  std::string trace = folder.path() + "/trace.json";
+  Outcome outcome = bench(dir() + " -p 16 -n 4 -r 1 -o json --trace " + trace);
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  json decode = json::parse(outcome.out)[1]["kernels"];
+  ASSERT_EQ(decode.size(), 3u);
+  EXPECT_EQ(decode[0]["name"], "kv_append");
+  EXPECT_EQ(decode[2]["name"], "bank");
+  EXPECT_EQ(decode[2]["calls"], 2);
+  EXPECT_EQ(decode[2]["bytes"], 2 * 1040);
+  EXPECT_GT(decode[0]["ms"], 0);
+
+  std::ifstream file(trace);
+  json events = json::parse(file)["traceEvents"];
+  // Two rows with a name each: 2 steps of 8 tokens, 4 decode steps.
+  ASSERT_EQ(events.size(), 2u + (2 + 4) * 5);
+  EXPECT_EQ(events[0]["args"]["name"], "pp16, 1 sequences");
+  double end = 0;
+  for (const json &event : events)
+    if (event["ph"] == "X" && event["tid"] == 2) {
+      EXPECT_NEAR(event["ts"], end, 1);
+      end = event["ts"].get<double>() + event["dur"].get<double>();
+    }
+  EXPECT_EQ(events.back()["args"]["step"], 3);
+
+  Outcome md = bench(dir() + " -p 0 -n 4 -r 1 --profile");
+  EXPECT_THAT(md.out, HasSubstr("tg4, 1 sequences, a mean step of 4"));
+  EXPECT_THAT(md.out, HasSubstr("| bank | 2 |"));
+  refused(bench(dir() + " -o csv --profile"), "has no place in -o csv");
+  refused(bench(dir() + " -p 0 -n 1 -r 1 --trace /no/such/place"),
+          "cannot write the trace");
+}
+
 TEST_F(ToolsTest, BenchLeavesOutTheCeiling) {
   std::string row = dir() + " -p 0 -n 8 -r 1 --no-ceiling -o ";
   Outcome outcome = bench(row + "jsonl");

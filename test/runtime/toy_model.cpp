@@ -238,8 +238,18 @@ int32_t step(fdpp_model *model, fdpp_step *s) {
   Work work{*model, *s};
   std::this_thread::sleep_for(std::chrono::milliseconds(TOY_STEP_MS));
   new (s->workspace) std::atomic<int32_t>(0);
+  auto done = [&](const char *kernel, int32_t layer) {
+    if (s->on_kernel)
+      s->on_kernel(s->kernel_ctx, kernel, layer);
+  };
   s->executor->parallel(s->executor->self, append, &work);
+  done("kv_append", -1);
   s->executor->parallel(s->executor->self, head, &work);
+  for (int32_t l = 0; l < toy::kLayers; ++l) {
+    done(s->entry == FDPP_PREFILL ? "prefill_attention" : "decode_attention",
+         l);
+    done("bank", l);
+  }
   if (kTapNames && s->tap)
     showValues(*s);
   if (TOY_COUNTS && s->attention_statistics)
@@ -273,6 +283,8 @@ const fdpp_model_table kTable = {
     /*reads_phi=*/1,
     TOY_COUNTS,
     TOY_SGEMM,
+    /*picks=*/0,
+    /*names_kernels=*/1,
 };
 
 } // namespace

@@ -100,7 +100,7 @@ double Result::msPerStep() const { return median(seconds) * 1000 / steps; }
 
 double Result::share() const {
   double rate = bytesPerStep / (msPerStep() / 1000);
-  return rate / std::max(ceilingBefore, ceilingAfter);
+  return rate / ceiling();
 }
 
 std::string Result::redone() const {
@@ -233,6 +233,8 @@ Result Bench::run(const Test &test) {
   result.recomputedRows = stats.recomputed_rows;
   result.exactHeads = stats.exact_heads;
   result.recomputed = RowCounts::of(session, info);
+  if (options.profile)
+    result.profile.listen(session, [&] { once(test); });
   result.ceilingAfter = lastCeiling = ceiling();
   return result;
 }

@@ -2,6 +2,7 @@
 #ifndef FDPP_TOOLS_FDPP_BENCH_BENCH_H
 #define FDPP_TOOLS_FDPP_BENCH_BENCH_H
 
+#include "Profile.h"
 #include "RowCounts.h"
 
 #include <cstdint>
@@ -24,6 +25,8 @@ struct BenchOptions {
   std::string compare;      // an older result, JSON
   bool randomCache = false; // fill depths with random keys and values
   bool noCeiling = false;   // do not measure what memory can be read at
+  bool profile = false;     // where a step's time goes, after the rows
+  std::string trace;        // the same as a file; empty: none
 };
 
 std::optional<int> parseBenchOptions(int argc, char **argv,
@@ -52,10 +55,14 @@ struct Result {
   uint64_t phiRows = 0, recomputedRows = 0;   // of all repetitions
   int32_t exactHeads = 0;
   RowCounts recomputed; // of all repetitions
+  Profile profile;      // of one more repetition; empty: not asked for
 
   std::vector<double> tokensPerSecond() const;
   double msPerStep() const;
   bool hasCeiling() const { return ceilingAfter > 0; }
+  double ceiling() const {
+    return ceilingBefore > ceilingAfter ? ceilingBefore : ceilingAfter;
+  }
   /// Share of the read ceiling that the median repetition reached, if there is
   /// one.
   double share() const;

@@ -8,13 +8,16 @@ static const char *const kExamples =
     R"(Rows are named as llama-bench names them: pp512 prefills 512 tokens, tg128
 decodes 128, '@ d1024' stands for 1024 tokens that are in the cache before.
 Each step's least traffic is compared with the read ceiling, measured before
-and after each row with the same threads.
+and after each row with the same threads. --profile runs each row once more; on
+a GPU its kernels then wait for each other, so that they take longer together
+than the step of the row did.
 
 Examples:
   fdpp-bench model.fdpp
   fdpp-bench model.fdpp -p 512 -n 128 -d 0,1024 -s 1,8 -r 5
   fdpp-bench model.fdpp -p 0 -n 16 -d 65536 --random-cache
   fdpp-bench model.fdpp -p 0 -n 128 -o json > new.json
+  fdpp-bench model.fdpp -p 0 -d 1024 --profile --trace trace.json
   fdpp-bench model.fdpp --compare old.json     old.json: ours or llama-bench's)";
 
 static void checkCounts(const std::vector<int32_t> &values, const char *name,
@@ -54,8 +57,15 @@ std::optional<int> parseBenchOptions(int argc, char **argv, BenchOptions &o) {
   app.add_flag("--random-cache", o.randomCache,
                "Random keys and values for -d, nothing prefilled");
   app.add_flag("--no-ceiling", o.noCeiling, "Do not measure the read ceiling");
+  app.add_flag("--profile", o.profile,
+               "Say where a step's time goes, kernel by kernel");
+  app.add_option("--trace", o.trace,
+                 "Write the kernels' times for ui.perfetto.dev")
+      ->type_name("FILE.json");
   if (auto code = parseArguments(app, argc, argv))
     return code;
+  if (!o.trace.empty())
+    o.profile = true;
   checkCounts(o.prompts, "-p", 0);
   checkCounts(o.generated, "-n", 0);
   checkCounts(o.depths, "-d", 0);
@@ -64,6 +74,8 @@ std::optional<int> parseBenchOptions(int argc, char **argv, BenchOptions &o) {
   if (o.format != "md" && o.format != "csv" && o.format != "json" &&
       o.format != "jsonl")
     fail("-o takes md, csv, json or jsonl, not '" + o.format + "'");
+  if (o.profile && o.format == "csv")
+    fail("--profile has no place in -o csv; give md, json or jsonl");
   return std::nullopt;
 }
 

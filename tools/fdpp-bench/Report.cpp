@@ -74,6 +74,8 @@ std::string asJson(const Setting &s, const Result &r, const OldResults &old) {
         .add("ceiling_share", r.share());
   if (double ratio = ratioTo(old, r))
     json.add("ratio_to_old", ratio);
+  if (!r.profile.empty())
+    json.raw("kernels", r.profile.json());
   return json.text();
 }
 
@@ -82,8 +84,8 @@ std::string ceilingCells(const Result &r) {
   if (!r.hasCeiling())
     return "- | -";
   char text[64];
-  std::snprintf(text, sizeof(text), "%.1f | %.2f",
-                std::max(r.ceilingBefore, r.ceilingAfter) / 1e9, r.share());
+  std::snprintf(text, sizeof(text), "%.1f | %.2f", r.ceiling() / 1e9,
+                r.share());
   return text;
 }
 
@@ -117,8 +119,7 @@ void csvRow(const Setting &s, const Result &r, const OldResults &old) {
               r.test.sequences, mean(rates), deviation(rates), median(rates),
               r.msPerStep(), r.bytesPerStep);
   if (r.hasCeiling())
-    std::printf("%.9g,%.9g", std::max(r.ceilingBefore, r.ceilingAfter),
-                r.share());
+    std::printf("%.9g,%.9g", r.ceiling(), r.share());
   else
     std::printf(","); // both empty
   if (!old.empty())

@@ -145,11 +145,39 @@ void EntryPrinter::printDispatch(DispatchOp dispatch, unsigned indent) {
   os << "\n";
 }
 
+/// What a kernel is called in profiles: the weight that a linear reads, else
+/// what it does. Of a dispatch, which is a linear in any of its variants.
+static StringRef kernelName(Operation *op) {
+  if (auto dispatch = dyn_cast<DispatchOp>(op)) {
+    for (Operation &inner : dispatch.getVariants()[0].front())
+      if (isa<FusedLinearOp, LibraryGemmOp>(inner))
+        return kernelName(&inner);
+  }
+  if (auto linear = dyn_cast<FusedLinearOp>(op))
+    return linear.getWeight().getDefiningOp<WeightAtOp>().getWeight();
+  if (auto gemm = dyn_cast<LibraryGemmOp>(op))
+    return gemm.getWeight().getDefiningOp<WeightAtOp>().getWeight();
+  if (isa<EmbedOp>(op))
+    return "embedding"; // its table may be a linear's weight, too
+  StringRef name = op->getName().stripDialect();
+  name.consume_front("async_softmax_");
+  return name;
+}
+
+/// Says that a kernel is done, to who measures them.
+void EntryPrinter::printDone(Operation *op, unsigned indent) {
+  Operation *loop = op->getParentOfType<scf::ForOp>();
+  os.indent(indent) << target.context << ".done(\"" << kernelName(op) << "\", "
+                    << (loop ? "layer" : "-1") << ");\n";
+}
+
 void EntryPrinter::printBlock(Block &block, unsigned indent) {
   bool printed = false;
   for (Operation &op : block) {
-    // What the regions of a dispatch compute stands above it.
+    // What the regions of a dispatch compute stands above it, and is one
+    // kernel.
     bool isPart = isa<DispatchOp>(block.getParentOp());
+    bool isKernel = !isPart;
     if (StringRef heading = headingOf(&op); !isPart && !heading.empty()) {
       if (writesCache(&op) && printed)
         os << "\n";
@@ -157,7 +185,10 @@ void EntryPrinter::printBlock(Block &block, unsigned indent) {
       printed = true;
     }
     TypeSwitch<Operation *>(&op)
-        .Case([&](scf::ForOp loop) { printLoop(loop, indent); })
+        .Case([&](scf::ForOp loop) {
+          printLoop(loop, indent);
+          isKernel = false;
+        })
         .Case([&](DispatchOp dispatch) { printDispatch(dispatch, indent); })
         .Case([&](FusedLinearOp linear) {
           printLinear(linear,
@@ -173,7 +204,11 @@ void EntryPrinter::printBlock(Block &block, unsigned indent) {
         .Default([&](Operation *other) {
           if (std::optional<Call> call = kernelCall(other, target))
             printCall(os, indent, call->head, call->arguments);
+          else
+            isKernel = false;
         });
+    if (isKernel)
+      printDone(&op, indent);
     taps.printCalls(&op, target.context, os, indent);
   }
 }

@@ -22,6 +22,7 @@ public:
 
 private:
   void printBuffers();
+  void printDone(mlir::Operation *op, unsigned indent);
   void printBlock(mlir::Block &block, unsigned indent);
   void printLoop(mlir::scf::ForOp loop, unsigned indent);
   void printDispatch(mlir::fdpp::DispatchOp dispatch, unsigned indent);

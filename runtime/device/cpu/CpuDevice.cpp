@@ -2,10 +2,29 @@
 #include "Device.h"
 #include "Region.h"
 
+#include <chrono>
 #include <cstring>
 
 namespace fdpp::runtime {
 namespace {
+
+/// Work is done when it is enqueued.
+class CpuStopwatch : public Stopwatch {
+public:
+  void mark() override { points.push_back(Clock::now()); }
+  std::vector<double> take() override {
+    std::vector<double> seconds;
+    for (Clock::time_point point : points)
+      seconds.push_back(
+          std::chrono::duration<double>(point - points.front()).count());
+    points.clear();
+    return seconds;
+  }
+
+private:
+  using Clock = std::chrono::steady_clock;
+  std::vector<Clock::time_point> points;
+};
 
 class CpuDevice : public Device {
 public:
@@ -37,6 +56,9 @@ public:
     std::memcpy(to, from, bytes);
   }
   void wait() override {}
+  std::unique_ptr<Stopwatch> makeStopwatch() override {
+    return std::make_unique<CpuStopwatch>();
+  }
   double readCeiling(uint64_t) override { return 0; }
 
 private:

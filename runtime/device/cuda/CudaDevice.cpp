@@ -19,6 +19,56 @@ CudaPointer address(const void *pointer) {
   return reinterpret_cast<CudaPointer>(pointer);
 }
 
+void checkCuda(CudaResult result, const std::string &device, const char *what) {
+  if (result == 0)
+    return;
+  const char *text = nullptr;
+  cudaDriver().getErrorString(result, &text);
+  throw Error(ErrorKind::Internal, device + " cannot " + what + ": " +
+                                       (text ? text : "unknown error"));
+}
+
+/// Events of a stream, kept for the next round.
+class CudaStopwatch : public Stopwatch {
+public:
+  CudaStopwatch(Device &device, CudaStream *queue)
+      : device(device), queue(queue) {}
+  ~CudaStopwatch() override {
+    for (CudaEvent *event : events)
+      driver.eventDestroy(event);
+  }
+
+  void mark() override {
+    if (used == events.size()) {
+      events.push_back(nullptr);
+      check(driver.eventCreate(&events.back(), 0), "make an event");
+    }
+    check(driver.eventRecord(events[used++], queue), "note a time");
+  }
+  std::vector<double> take() override {
+    std::vector<double> seconds;
+    for (size_t i = 0; i < used; ++i) {
+      float ms = 0;
+      check(driver.eventElapsedTime(&ms, events.front(), events[i]),
+            "tell a time");
+      seconds.push_back(ms / 1e3);
+    }
+    used = 0;
+    return seconds;
+  }
+
+private:
+  void check(CudaResult result, const char *what) const {
+    checkCuda(result, device.name(), what);
+  }
+
+  const CudaDriver &driver = cudaDriver();
+  Device &device;
+  CudaStream *queue;
+  std::vector<CudaEvent *> events;
+  size_t used = 0;
+};
+
 class CudaDevice : public Device {
 public:
   explicit CudaDevice(int32_t index) : driver(cudaDriver()), number(index) {
@@ -99,6 +149,11 @@ public:
     check(driver.streamSynchronize(queue), "finish its work");
   }
 
+  std::unique_ptr<Stopwatch> makeStopwatch() override {
+    enter();
+    return std::make_unique<CudaStopwatch>(*this, queue);
+  }
+
   double readCeiling(uint64_t bytes) override {
     DeviceMemory memory(*this, bytes, "memory to read");
     wait();
@@ -116,14 +171,9 @@ private:
   void enter() { check(driver.contextSetCurrent(context), "be entered"); }
 
   void check(CudaResult result, const char *what) const {
-    if (result == 0)
-      return;
-    const char *text = nullptr;
-    driver.getErrorString(result, &text);
-    throw Error(
-        ErrorKind::Internal,
-        (called.empty() ? "cuda device " + std::to_string(number) : called) +
-            " cannot " + what + ": " + (text ? text : "unknown error"));
+    checkCuda(result,
+              called.empty() ? "cuda device " + std::to_string(number) : called,
+              what);
   }
 
   const CudaDriver &driver;

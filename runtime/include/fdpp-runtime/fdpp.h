@@ -309,6 +309,32 @@ typedef void (*fdpp_value_fn)(void *ctx, const struct fdpp_value *value);
 FDPP_API fdpp_result fdpp_session_set_tap(fdpp_session *session,
                                           fdpp_value_fn on_value, void *ctx);
 
+/* ---- Times of kernels -------------------------------------------------- */
+
+/* A kernel of a model step. `name` is the weight that a linear reads
+ * ("gate_up"), or what else it does ("decode_attention"); it holds as long as
+ * the engine. */
+struct fdpp_kernel_time {
+  size_t struct_size;
+  const char *name;
+  int32_t layer;   /* -1: outside of the layers */
+  double start_ms; /* since the model step's begin */
+  double ms;
+  uint64_t bytes; /* of weights and cache that it reads, at the least; of other
+                     buffers nothing is said */
+};
+typedef void (*fdpp_kernel_time_fn)(void *ctx,
+                                    const struct fdpp_kernel_time *kernel);
+
+/* Tells `on_kernel` of the kernels of the session's steps, behind each model
+ * step, in their order, on the calling thread; null ends that. On a GPU the
+ * kernels of such a step run one after another, whatever they do otherwise, and
+ * so take longer. Fails for an engine that an
+ * older fdpp-compile made, which does not name its kernels. */
+FDPP_API fdpp_result fdpp_session_set_profile(fdpp_session *session,
+                                              fdpp_kernel_time_fn on_kernel,
+                                              void *ctx);
+
 /* ---- Logits of attention ----------------------------------------------- */
 
 /* Where attention counts the logits of its rows, after scale, softcap and mask.

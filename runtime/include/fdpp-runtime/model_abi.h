@@ -110,6 +110,16 @@ struct fdpp_tap {
 typedef void (*fdpp_tap_fn)(void *ctx, const struct fdpp_tap *tap);
 
 /*
+ * Called on thread 0 behind each kernel of a step, in their order: on the CPU
+ * when it has finished, on a GPU when it has been enqueued on `stream`. There a
+ * step that calls this is a chain of kernels none of which begins before the
+ * one before has ended. `name` is the weight that a linear reads, or what else
+ * the kernel does; it is the same in every layer and entry and stays valid as
+ * long as the model's library. `layer` is -1 outside of the layers.
+ */
+typedef void (*fdpp_kernel_fn)(void *ctx, const char *name, int32_t layer);
+
+/*
  * Where attention counts the logits of its rows (after scale, softcap and
  * mask), for fdpp-calibrate. Three histograms for each layer and query head,
  * each [layers][query_heads][bins], row-major: bin i counts what lies in low +
@@ -185,6 +195,8 @@ struct fdpp_step {
   int32_t *picks; /* [device] for models that pick, or null: R ids, each of its
                      row's largest logit, the lowest of several; -1 where that
                      is not finite */
+  fdpp_kernel_fn on_kernel; /* [host] or null; for models with names_kernels */
+  void *kernel_ctx;         /* [host] given to `on_kernel` */
 };
 
 struct fdpp_model;
@@ -221,6 +233,8 @@ struct fdpp_model_table {
   int32_t calls_sgemm;
   /* Not 0: steps write `picks`. */
   int32_t picks;
+  /* Not 0: steps call `on_kernel`. */
+  int32_t names_kernels;
 };
 
 /* Returns the table, or null when `abi_version` is not the one built for. */

@@ -23,7 +23,7 @@
 #ifndef FDPP_KERNELS_COMMON_MODEL_H
 #define FDPP_KERNELS_COMMON_MODEL_H
 
-#include "fdpp-runtime/model_abi.h"
+#include "kernels/common/listener.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -110,6 +110,7 @@ template <class M> constexpr fdpp_model_table table_of(const char *target) {
   table.num_weights = std::size(M::weight_table);
   table.limits = M::limits;
   table.reads_phi = reads_phi<M>;
+  table.names_kernels = true;
   return table;
 }
 
@@ -140,6 +141,13 @@ inline int32_t check_counts(fdpp_step &step, const fdpp_model_limits &most) {
     return refuse(step, "rows of logits", step.num_rows, most.max_rows);
   step.status = FDPP_STATUS_OK;
   return step.status;
+}
+
+/// Nobody for a step of a runtime that does not know of it.
+inline KernelListener listener_of(const fdpp_step &step) {
+  if (!FDPP_STEP_HAS(step, kernel_ctx))
+    return {};
+  return {step.on_kernel, step.kernel_ctx};
 }
 
 /// The step's own phi, of a runtime that knows it, else the model's.

@@ -42,6 +42,7 @@ template <class M> class ModelTable {
     int entry;
     Step step;
     TeamState *team;
+    KernelListener listener;
   };
 
   static constexpr int64_t state_bytes = align_bytes(sizeof(TeamState));
@@ -85,7 +86,7 @@ template <class M> class ModelTable {
 
   static void run_thread(void *context, int32_t index, int32_t count) {
     const Call &call = *static_cast<const Call *>(context);
-    Team team(*call.team, index, count);
+    Team team(*call.team, index, count, call.listener);
     M::run(call.entry, team, call.model->weights, call.step);
   }
 
@@ -121,7 +122,7 @@ template <class M> class ModelTable {
                                                          phi_of(*args, of.phi)),
                    has_tap(args) ? args->tap : nullptr,
                    has_tap(args) ? args->tap_ctx : nullptr, sgemm_of(args)},
-              new (workspace) TeamState};
+              new (workspace) TeamState, listener_of(*args)};
     args->executor->parallel(args->executor->self, run_thread, &call);
     return args->status;
   }

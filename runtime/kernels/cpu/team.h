@@ -6,6 +6,8 @@
 #ifndef FDPP_KERNELS_CPU_TEAM_H
 #define FDPP_KERNELS_CPU_TEAM_H
 
+#include "kernels/common/listener.h"
+
 #include <atomic>
 #include <cstdint>
 
@@ -46,8 +48,14 @@ public:
   const int index;
   const int count;
 
-  Team(TeamState &shared, int index, int count)
-      : index(index), count(count), state(shared) {}
+  Team(TeamState &shared, int index, int count, KernelListener listener = {})
+      : index(index), count(count), state(shared), listener(listener) {}
+
+  /// A kernel of the step has returned.
+  void done(const char *kernel, int layer) const {
+    if (index == 0)
+      listener.tell(kernel, layer);
+  }
 
   /// Returns when every thread of the team has called it.
   void barrier() {
@@ -101,6 +109,7 @@ private:
   static constexpr int most_patience = 2000, least_patience = 32;
 
   TeamState &state;
+  const KernelListener listener;
   int patience = most_patience; // pauses before this thread sleeps
   int turn = 0;
   uint32_t seen[2] = {0, 0}; // of the counts in `state`

@@ -126,6 +126,8 @@ public:
     return flagged != 0;
   }
 
+  __device__ void done(const char *, int) {}
+
   /// After the last body: the last block leaves the state as it was.
   __device__ void leave() {
     block_barrier();
@@ -196,6 +198,7 @@ public:
   template <class Body> __device__ void run(int64_t, const Body &) {}
   template <class Body> __device__ void run_first(int64_t, const Body &) {}
   template <class Body> __device__ void run_if_flagged(int64_t, const Body &) {}
+  __device__ void done(const char *, int) {}
 
   /// Copies what the ring's next stage is to hold.
   __device__ void copy(const void *from, int bytes) {
@@ -225,6 +228,8 @@ public:
   template <class Body> void run_if_flagged(int64_t, const Body &) {
     add(Body::shared_bytes);
   }
+
+  void done(const char *, int) {}
 
   void add(int bytes) { shared_bytes = std::max(shared_bytes, bytes); }
 

@@ -26,8 +26,10 @@ template <class KvCache> struct Step : StepBase<Batch, KvCache> {
 /// Picks the tokens of a step whose logits are there, if they are asked for.
 template <class Context, class KvCache>
 FDPP_ANY_CONTEXT void pick(Context &context, const Step<KvCache> &step) {
-  if (step.picking.picks)
-    context.run(int64_t(step.num_rows) * pick_blocks, step.picking);
+  if (!step.picking.picks)
+    return;
+  context.run(int64_t(step.num_rows) * pick_blocks, step.picking);
+  context.done("pick", -1);
 }
 
 template <class M>
@@ -210,19 +212,20 @@ template <class M> class ModelTable {
       return args->status;
     Model &model = *reinterpret_cast<Model *>(handle);
     const float *phi = phi_of(*args, model.phi);
+    const KernelListener listener = listener_of(*args);
+    const bool decodes = args->entry == FDPP_DECODE && !listener.on_kernel;
     auto launch = [&](cudaStream_t queue) {
-      Stream stream(queue, model.overlap);
+      Stream stream(queue, model.overlap && !listener.on_kernel, listener);
       const Step step = step_of(args, phi);
-      if (args->entry != FDPP_DECODE || !run_grid(model, stream, step))
+      if (!decodes || !run_grid(model, stream, step))
         run_chain(stream, args->entry, model.weights, step);
       return stream.error();
     };
     auto queue = static_cast<cudaStream_t>(args->stream);
     cudaError_t error =
-        args->entry == FDPP_DECODE
-            ? model.graphs.run(StepKey::of(*args, phi, picks_of(*args)), queue,
-                               launch)
-            : launch(queue);
+        decodes ? model.graphs.run(StepKey::of(*args, phi, picks_of(*args)),
+                                   queue, launch)
+                : launch(queue);
     if (error != cudaSuccess) {
       args->status = FDPP_STATUS_INTERNAL;
       std::snprintf(args->message, sizeof args->message,

@@ -12,6 +12,7 @@
 #ifndef FDPP_KERNELS_CUDA_STREAM_H
 #define FDPP_KERNELS_CUDA_STREAM_H
 
+#include "kernels/common/listener.h"
 #include "kernels/cuda/ptx.h"
 
 /// What is written for contexts of the host and of the device.
@@ -47,10 +48,15 @@ class Stream {
 public:
   /// `overlap`: kernels may begin before the one before ends. Only for code of
   /// overlap_arch or newer.
-  Stream(cudaStream_t stream, bool overlap)
-      : stream(stream), overlap(overlap) {}
+  Stream(cudaStream_t stream, bool overlap, KernelListener listener = {})
+      : stream(stream), overlap(overlap), listener(listener) {}
 
   cudaError_t error() const { return first; }
+
+  /// A kernel of the step has been enqueued, which may be several launches.
+  void done(const char *kernel, int layer) const {
+    listener.tell(kernel, layer);
+  }
 
   /// kernel<<<grid, threads, shared bytes>>>(arguments...).
   template <class... Parameters, class... Arguments>
@@ -107,6 +113,7 @@ private:
 
   cudaStream_t stream;
   bool overlap;
+  KernelListener listener;
   cudaError_t first = cudaSuccess;
 };
 

@@ -8,9 +8,11 @@
 // ALL-NEXT: async_softmax_prefill_attention<4, float>(
 // ALL-NEXT: team, step.batch, layer, query, step.cache, {.scale = 0.5f}, step.phi,
 // ALL-NEXT: attended, invalid);
+// ALL-NEXT: team.done("prefill_attention", layer);
 // ALL-NEXT: recompute_prefill_rows<4>(
 // ALL-NEXT: team, step.batch, layer, query, step.cache, {.scale = 0.5f}, invalid,
 // ALL-NEXT: step.recomputed_rows, attended);
+// ALL-NEXT: team.done("recompute_rows", layer);
 // ALL-NEXT: // Output of attention, onto the residual stream.
 // ALL-LABEL: void mixed(
 // ALL: recompute_rows<4>(
@@ -29,9 +31,11 @@
 // CHECK-NEXT: async_softmax_decode_attention<4, float>(
 // CHECK-NEXT: team, step.batch, layer, query, step.cache, {.scale = 0.5f}, step.phi,
 // CHECK-NEXT: step.scratch, attended, invalid);
+// CHECK-NEXT: team.done("decode_attention", layer);
 // CHECK-NEXT: recompute_rows<4>(
 // CHECK-NEXT: team, step.batch, layer, query, step.cache, {.scale = 0.5f}, invalid,
 // CHECK-NEXT: step.recomputed_rows, step.scratch, attended);
+// CHECK-NEXT: team.done("recompute_rows", layer);
 // CHECK-NEXT: // Output of attention, onto the residual stream.
 // CHECK-LABEL: void mixed(
 // CHECK: async_softmax_decode_attention<4, float>(

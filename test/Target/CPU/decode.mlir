@@ -35,6 +35,7 @@
 // CHECK: float *hidden = step.at<float>(0);{{ +}}// [tokens][32]
 // CHECK: rope_table<8>(team, tokens, step.positions, weights.inv_freq, cos, sin);
 // CHECK: embed<Table::packed, 32>(team, tokens, step.tokens, weights.embed, hidden);
+// CHECK-NEXT: team.done("embedding", -1);
 // CHECK: for (int layer = 0; layer < 2; ++layer) {
 // CHECK-NEXT: // Queries; keys and values, into the cache.
 // CHECK-NEXT: linear_by_tokens<Variants>(team, tokens,
@@ -43,10 +44,12 @@
 // CHECK-NEXT: StoreRotated{query, cos, sin},
 // CHECK-NEXT: StoreKey{step.cache, cos, sin, slots, layer},
 // CHECK-NEXT: StoreValue{step.cache, slots, layer});
+// CHECK-NEXT: team.done("qkv", layer);
 // CHECK-NEXT: // Attention.
 // CHECK-NEXT: decode_attention<2>(
 // CHECK-NEXT: team, step.batch, layer, query, step.cache, {.scale = 0.25f},
 // CHECK-NEXT: step.scratch, attended);
+// CHECK-NEXT: team.done("decode_attention", layer);
 // CHECK: StoreLogits{step.logits});
 
 // CHECK: {"qkv", 14336u, FDPP_BF16, 2},

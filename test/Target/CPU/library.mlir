@@ -22,12 +22,14 @@
 // CHECK-NEXT: epilogue(team, tokens, [[SUMS]],
 // CHECK-NEXT: StoreGated{gated});
 // CHECK-NEXT: }
+// CHECK-NEXT: team.done("gate_up", layer);
 // Where it always computes there is nothing to ask.
 // CHECK-NEXT: // Down, onto the residual stream.
 // CHECK-NEXT: prologue<bf16>(team, tokens, Rows<24, bf16>{gated}, [[ROWS:library_rows[0-9]*]]);
 // CHECK-NEXT: library_gemm<24, 16>(
 // CHECK: epilogue(team, tokens, {{.*}},
 // CHECK-NEXT: AddResidual{hidden});
+// CHECK-NEXT: team.done("down", layer);
 // CHECK: library_scratch_bytes(threads)
 // CHECK: static constexpr bool calls_sgemm = true;
 

@@ -19,19 +19,23 @@
 
 // CHECK-LABEL: void prefill(
 // CHECK: embed<
+// CHECK-NEXT: team.done("embedding", -1);
 // CHECK-NEXT: tap(team, step, {"embed", "n{{[0-9]+}}", -1}, tokens, 16, hidden);
 // CHECK: for (int layer = 0; layer < 3; ++layer) {
 // CHECK: StoreValue{
+// CHECK-NEXT: team.done("wqkv", layer);
 // CHECK-NEXT: tap(team, step, {"query", query_nodes[layer], layer}, tokens, 16, query);
 // CHECK-NEXT: tap_keys(team, step, {"key", key_nodes[layer], layer}, layer, slots);
 // CHECK-NEXT: tap_values(team, step, {"value", value_nodes[layer], layer}, layer, slots);
 // CHECK: prefill_attention<
 // CHECK: {"attended", attended_nodes[layer], layer}, tokens, 16,
 // CHECK: AddResidual{hidden});
+// CHECK-NEXT: team.done("wo", layer);
 // CHECK-NEXT: tap(team, step, {"wo_sum", wo_sum_nodes[layer], layer}, tokens, 16, hidden);
 // CHECK: tap(team, step, {"gated", gated_nodes[layer], layer}, tokens, 24, gated);
 // CHECK: {"down_sum", down_sum_nodes[layer], layer}, tokens, 16,
 // CHECK: StoreLogits{step.logits});
+// CHECK-NEXT: team.done("lm_head", -1);
 // CHECK-NEXT: tap(team, step, {"logits", "n{{[0-9]+}}", -1}, step.num_rows, 32, step.logits);
 
 // Attention in two parts is one value.

@@ -26,6 +26,7 @@
 // CHECK:         FDPP_ANY_CONTEXT void decode(
 // CHECK:           decode_attention<4>(
 // CHECK-NEXT:          stream,
+// CHECK:           stream.done("decode_attention", layer);
 
 // CHECK:       static void run(int entry, Stream &stream, const Weights &weights,
 // CHECK:           return prefill(stream, weights, step);

@@ -56,7 +56,7 @@ template <class M> class ModelTable {
                 args->pages,
                 args->max_pages,
                 reinterpret_cast<unsigned *>(workspace + ticket_offset())};
-    Stream stream(nullptr, false);
+    Stream stream(nullptr, false, listener_of(*args));
     M::run(args->entry, stream, model.weights,
            {step_base<Batch, typename M::KvCache>(*args, batch, workspace,
                                                   workspace + scratch_offset(),
