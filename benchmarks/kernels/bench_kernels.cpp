@@ -203,6 +203,20 @@ void measure_machine(Buffer<float> &buffer) {
               low_precision_peak / 1e9);
 }
 
+/// What the pages of a cache can be read at, by how much of it lies together.
+void measure_blocks() {
+  Buffer<float> buffer(int64_t(1) << 27, Pages::Huge);
+  fill(buffer);
+  for (int kib : {16, 32, 64, 256, 1024}) {
+    double best = 0;
+    for (int stride : {0, 1, 4})
+      best = std::max(best, read_blocks(options.threads, buffer,
+                                        int64_t(kib) << 10, stride));
+    std::printf("# blocks of %4d KiB in random order: %.2f GB/s\n", kib,
+                best / 1e9);
+  }
+}
+
 bool parse(int argc, char **argv) {
   for (int i = 1; i < argc; i += 2) {
     if (!std::strcmp(argv[i], "-m")) {
@@ -240,8 +254,10 @@ int main(int argc, char **argv) {
   Buffer<float> buffer(int64_t(1) << 27);
   fill(buffer);
   measure_machine(buffer);
-  if (options.only_machine)
+  if (options.only_machine) {
+    measure_blocks();
     return 0;
+  }
   bench_smollm2<bf16>();
   measure_machine(buffer);
   bench_smollm2<f16>();

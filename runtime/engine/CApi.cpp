@@ -26,7 +26,8 @@ std::string join(const std::vector<std::string> &names) {
 
 SessionOptions readOptions(const fdpp_session_options *given) {
   fdpp_session_options known = readStruct(given);
-  return {known.threads, known.context, known.sequences, known.pages};
+  return {known.threads, known.context, known.sequences, known.pages,
+          known.batch_invariant != 0};
 }
 
 int32_t clampCount(double count, int64_t most) {

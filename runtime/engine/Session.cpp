@@ -42,6 +42,14 @@ bool picks(const fdpp_model_table &table) {
   return known && table.picks;
 }
 
+/// Also false for engines that are older than this.
+bool canBeBatchInvariant(const fdpp_model_table &table) {
+  bool known =
+      table.struct_size >= offsetof(fdpp_model_table, batch_invariant) +
+                               sizeof(fdpp_model_table::batch_invariant);
+  return known && table.batch_invariant;
+}
+
 /// 0 for engines whose attention is exact, also those that are older than the
 /// asynchronous softmax.
 int32_t readsPhi(const fdpp_model_table &table) {
@@ -124,7 +132,12 @@ Session::Session(const ModelView &view, const SessionOptions &wish)
               pagesForContext(settings.context, limits())),
       sampling(limits().vocab_size),
       phi(limits(), model.phi, readsPhi(*model.table) != 0) {
+  if (settings.batchInvariant && !canBeBatchInvariant(*model.table))
+    userError("the engine's logits depend on the other sequences of a batch; "
+              "compile it again with this version and without a library's "
+              "linears (--tuning=none)");
   sequences.reserve(settings.sequences);
+  request.batch_invariant = settings.batchInvariant;
   request.struct_size = sizeof(request);
   request.num_pages = settings.pages;
   request.cache = cache.data();

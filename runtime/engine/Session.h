@@ -41,6 +41,7 @@ struct SessionOptions {
   int32_t context = 0;   // tokens a sequence may reach; min(max_context, 8192)
   int32_t sequences = 0; // alive at once; 1
   int32_t pages = 0;     // of the cache; enough for all sequences in full
+  bool batchInvariant = false; // logits do not depend on the other sequences
 };
 
 constexpr int32_t kDefaultContext = 8192;

@@ -52,6 +52,7 @@ def test_sequences_of_a_batch_have_their_own_tokens(case):
     together = cuda_cases.generated(run, case, prompts, {}, count=2)
     assert together == [cuda_cases.generated(run, case, [prompt], {}, count=2)[0]
                         for prompt in prompts]
+    assert together == cuda_cases.generated(run, case, prompts, {}, "--batch-invariant", count=2)
 
 
 def test_kernels_are_named_and_timed(case):

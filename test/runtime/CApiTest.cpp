@@ -275,6 +275,14 @@ TEST_F(CApiTest, SampledTextDoesNotDependOnTheBatch) {
   EXPECT_EQ(alone.tokens[0], together.tokens[1]);
 }
 
+TEST_F(CApiTest, AnEngineThatCannotBeBatchInvariantSaysSo) {
+  auto options = sized<fdpp_session_options>();
+  options.batch_invariant = 1;
+  fdpp_session *other = nullptr;
+  EXPECT_EQ(fdpp_session_create(engine, &options, &other), FDPP_ERROR);
+  EXPECT_THAT(fdpp_last_error(), HasSubstr("other sequences of a batch"));
+}
+
 TEST_F(CApiTest, RefusalsHaveTheirOwnCodes) {
   std::vector<int32_t> tokens(toy::kMaxContext + 1, 1);
   auto item = sized<fdpp_step_item>();

@@ -37,6 +37,7 @@ fdpp_session_options sessionOptions(const BenchOptions &options,
          "; lower -d, -p or -n");
   result.context = static_cast<int32_t>(context);
   result.sequences = most(options.sequences);
+  result.batch_invariant = options.batchInvariant;
   return result;
 }
 

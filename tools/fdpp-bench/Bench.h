@@ -22,11 +22,12 @@ struct BenchOptions {
   int32_t threads = 0;
   int32_t repetitions = 5;
   std::string format = "md";
-  std::string compare;      // an older result, JSON
-  bool randomCache = false; // fill depths with random keys and values
-  bool noCeiling = false;   // do not measure what memory can be read at
-  bool profile = false;     // where a step's time goes, after the rows
-  std::string trace;        // the same as a file; empty: none
+  std::string compare;         // an older result, JSON
+  bool randomCache = false;    // fill depths with random keys and values
+  bool noCeiling = false;      // do not measure what memory can be read at
+  bool batchInvariant = false; // logits do not depend on other sequences
+  bool profile = false;        // where a step's time goes, after the rows
+  std::string trace;           // the same as a file; empty: none
 };
 
 std::optional<int> parseBenchOptions(int argc, char **argv,

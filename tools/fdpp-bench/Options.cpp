@@ -56,6 +56,8 @@ std::optional<int> parseBenchOptions(int argc, char **argv, BenchOptions &o) {
       ->type_name("OLD.json");
   app.add_flag("--random-cache", o.randomCache,
                "Random keys and values for -d, nothing prefilled");
+  app.add_flag("--batch-invariant", o.batchInvariant,
+               "Decode steps give the same bits in every batch");
   app.add_flag("--no-ceiling", o.noCeiling, "Do not measure the read ceiling");
   app.add_flag("--profile", o.profile,
                "Say where a step's time goes, kernel by kernel");

@@ -83,6 +83,8 @@ std::optional<int> parseRunOptions(int argc, char **argv, RunOptions &o) {
       ->type_name("CTX");
   app.add_option("-t", o.session.threads, "Threads [physical cores]")
       ->type_name("N");
+  app.add_flag("--batch-invariant", o.session.batch_invariant,
+               "Decode steps give the same bits in every batch");
   addSampling(app, o.sampling);
   app.add_option("--prefill", o.prefill,
                  "Prefill M tokens, feed the rest one at a time")

@@ -33,17 +33,22 @@ void add(Point &point, Variant variant) {
 
 /// The variants for `m` tokens, the roofline's first. Tiles of the matrix unit
 /// have one size.
-void addCandidates(Point &point, int32_t m, int32_t widest, int32_t most,
+void addCandidates(Point &point, int32_t m, const KernelLevel &level,
                    bool matrixUnit) {
-  const bool alone = m <= widest;
-  if (m == 1)
-    add(point, {1, usual_prefetch});
+  const int32_t widest = level.widest_tile, most = level.most_tile;
+  const bool isFar = level.far_from > 0 && m >= level.far_from;
+  // The tile that holds them alone.
+  int32_t tile = m == 1 ? 1 : std::max(m, widest);
+  if (m > widest && m <= level.flat_tile)
+    tile = level.flat_tile;
+  if (m > level.flat_tile)
+    add(point, {widest, 0});
   else
-    add(point, {widest, alone ? usual_prefetch : 0});
+    add(point, {tile, isFar ? far_prefetch : usual_prefetch});
   // One tile, by how much is on its way.
   if (m <= most)
     for (int32_t prefetch : {1024, 2048, 4096, 8192})
-      add(point, {m == 1 ? 1 : std::max(m, widest), prefetch});
+      add(point, {tile, prefetch});
   if (matrixUnit)
     return;
   // Tiles of one token: does a row in registers pay for several tokens?
@@ -52,9 +57,9 @@ void addCandidates(Point &point, int32_t m, int32_t widest, int32_t most,
   // Several tiles: of half the tokens, and of all heights that are not low.
   if (m > 2 && m <= 2 * most)
     add(point, {(m + 1) / 2, 0});
-  for (int32_t tile = (widest + 1) / 2; tile <= most; ++tile)
-    if (tile < m && (m <= 32 || tile >= widest - 2))
-      add(point, {tile, 0});
+  for (int32_t low = (widest + 1) / 2; low <= most; ++low)
+    if (low < m && (m <= 32 || low >= widest - 2))
+      add(point, {low, 0});
 }
 
 /// Time / time of the roofline's variant, round by round.
@@ -129,9 +134,8 @@ Range usualRange(const std::string &kind, const std::string &level) {
     return {0, "gemv", {1, usual_prefetch}};
   if (kind == "library")
     return {0, "library", {}};
-  for (const KernelLevel &known : kernel_levels)
-    if (kind == "flat" && known.name == level)
-      return {0, "flat", {known.widest_tile, usual_prefetch}};
+  if (const KernelLevel *known = kernel_level(level); known && kind == "flat")
+    return {0, "flat", {known->widest_tile, usual_prefetch}};
   tools::fail("--always: no kind is called '" + kind +
               "'; give gemv, flat or library");
 }
@@ -155,13 +159,9 @@ std::vector<Point> planPoints(const Work &work, const std::string &level,
     std::string_view name = level;
     if (level == "amx" && !matrixUnit)
       name = "avx512";
-    int32_t widest = 0, most = 0;
-    for (const KernelLevel &known : kernel_levels)
-      if (known.name == name)
-        widest = known.widest_tile, most = known.most_tile;
     for (int32_t m : measuredTokens()) {
       Point point{int32_t(shape), m, {}};
-      addCandidates(point, m, widest, most, matrixUnit);
+      addCandidates(point, m, *kernel_level(name), matrixUnit);
       if (library)
         add(point, {});
       points.push_back(std::move(point));

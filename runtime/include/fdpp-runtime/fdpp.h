@@ -181,8 +181,11 @@ struct fdpp_session_options {
   int32_t threads; /* default: physical cores in the affinity mask, capped by
                       the cgroup's quota */
   int32_t context; /* tokens a sequence may reach; the engine's, at most 8192 */
-  int32_t sequences; /* alive at once; 1 */
-  int32_t pages;     /* of the cache; room for all sequences in full */
+  int32_t sequences;       /* alive at once; 1 */
+  int32_t pages;           /* of the cache; room for all sequences in full */
+  int32_t batch_invariant; /* not 0: the logits of decode steps are those that a
+                              sequence has alone, bit by bit, whatever else is
+                              in the batch. Fails for engines that cannot. */
 };
 
 /* What a session with these options takes, and what would fit. */

@@ -197,6 +197,9 @@ struct fdpp_step {
                      is not finite */
   fdpp_kernel_fn on_kernel; /* [host] or null; for models with names_kernels */
   void *kernel_ctx;         /* [host] given to `on_kernel` */
+  int32_t batch_invariant; /* [host] not 0, for models that can: the logits of a
+                              decoding sequence are those it has alone, bit by
+                              bit */
 };
 
 struct fdpp_model;
@@ -235,6 +238,8 @@ struct fdpp_model_table {
   int32_t picks;
   /* Not 0: steps call `on_kernel`. */
   int32_t names_kernels;
+  /* Not 0: steps heed `batch_invariant`, or need not. */
+  int32_t batch_invariant;
 };
 
 /* Returns the table, or null when `abi_version` is not the one built for. */

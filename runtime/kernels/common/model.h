@@ -150,6 +150,11 @@ inline KernelListener listener_of(const fdpp_step &step) {
   return {step.on_kernel, step.kernel_ctx};
 }
 
+/// False for a step of a runtime that does not know of it.
+inline bool is_batch_invariant(const fdpp_step &step) {
+  return FDPP_STEP_HAS(step, batch_invariant) && step.batch_invariant != 0;
+}
+
 /// The step's own phi, of a runtime that knows it, else the model's.
 inline const float *phi_of(const fdpp_step &step, const float *of_model) {
   return FDPP_STEP_HAS(step, phi) && step.phi ? step.phi : of_model;

@@ -137,6 +137,8 @@ public:
     table.tap_names = tap_names();
     table.counts_logits = true;
     table.calls_sgemm = CallsSgemm<M>;
+    // Kernels always are; what a library does is not known.
+    table.batch_invariant = !CallsSgemm<M>;
     return table;
   }();
 };

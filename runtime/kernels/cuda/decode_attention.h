@@ -59,15 +59,15 @@ template <class Softmax, class Call> struct DecodeAttentionBody {
     const int first = call.batch.seq_offsets[piece.s];
     const int2 most =
         call.visible(piece.s, call.batch.seq_offsets[piece.s + 1] - 1);
+    const int size = cut.size(most.y - most.x);
     const int parts = cut.pieces(most.y - most.x);
     piece.part = found.y % parts;
     piece.kv = found.y / parts % Call::kv_heads;
     piece.t = first + found.y / parts / Call::kv_heads;
     const int2 seen = call.visible(piece.s, piece.t);
-    piece.pieces = cut.pieces(seen.y - seen.x);
-    piece.begin = seen.x + piece.part * cut.size;
-    piece.end =
-        piece.begin + cut.size < seen.y ? piece.begin + cut.size : seen.y;
+    piece.pieces = (seen.y - seen.x + size - 1) / size;
+    piece.begin = seen.x + piece.part * size;
+    piece.end = piece.begin + size < seen.y ? piece.begin + size : seen.y;
     piece.first_new = call.batch.first_new_slot(piece.s);
     if (piece.part >= piece.pieces) {
       piece.s = -1;
@@ -241,7 +241,9 @@ FDPP_ANY_CONTEXT int64_t decode_attention_blocks(const Call &call) {
   // Of each sequence and head the last piece may be a short one.
   const int64_t heads = int64_t(call.batch.tokens) * Call::kv_heads;
   const int64_t most = heads * most_pieces;
-  return most < heads + wanted_pieces ? most : heads + wanted_pieces;
+  if (call.batch.invariant || most < heads + wanted_pieces)
+    return most;
+  return heads + wanted_pieces;
 }
 
 /// `scratch` is decode_attention_scratch_bytes(...) bytes.

@@ -9,7 +9,7 @@
 #ifndef FDPP_KERNELS_CUDA_GRAPHS_H
 #define FDPP_KERNELS_CUDA_GRAPHS_H
 
-#include "fdpp-runtime/model_abi.h"
+#include "kernels/common/model.h"
 
 #include <cstring>
 #include <cuda_runtime_api.h>
@@ -18,16 +18,17 @@ namespace fdpp::cuda {
 
 /// All of a step that its launches depend on.
 struct StepKey {
-  int32_t counts[7];
+  int32_t counts[8];
   const void *addresses[12];
 
   static StepKey of(const fdpp_step &step, const float *phi,
                     const int32_t *picks) {
     StepKey key;
     std::memset(&key, 0, sizeof key); // padding is compared, too
-    const int32_t counts[] = {step.entry,      step.num_tokens, step.num_seqs,
-                              step.num_rows,   step.max_pages,  step.num_pages,
-                              step.decode_seqs};
+    const int32_t counts[] = {step.entry,       step.num_tokens,
+                              step.num_seqs,    step.num_rows,
+                              step.max_pages,   step.num_pages,
+                              step.decode_seqs, is_batch_invariant(step)};
     const void *addresses[] = {
         step.tokens,          step.positions, step.seq_offsets,
         step.context,         step.pages,     step.rows,

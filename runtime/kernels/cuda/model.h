@@ -167,9 +167,10 @@ template <class M> class ModelTable {
     char *workspace = static_cast<char *>(args->workspace);
     char *state = workspace + state_offset();
     auto *tickets = reinterpret_cast<unsigned *>(state + ticket_offset);
-    Batch batch{args->num_tokens, args->num_seqs, args->seq_offsets,
-                args->context,    args->pages,    args->max_pages,
-                tickets};
+    Batch batch{args->num_tokens,  args->num_seqs,
+                args->seq_offsets, args->context,
+                args->pages,       args->max_pages,
+                tickets,           is_batch_invariant(*args)};
     PickBody picking{
         M::limits.vocab_size, args->logits,
         reinterpret_cast<unsigned long long *>(state + parts_offset), tickets,
@@ -243,6 +244,7 @@ public:
     table.step = step;
     table.destroy = destroy;
     table.picks = true;
+    table.batch_invariant = true;
     return table;
   }();
 };

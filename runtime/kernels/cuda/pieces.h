@@ -22,10 +22,14 @@ constexpr int64_t decode_attention_scratch_bytes(int sequences, int query_heads,
 }
 
 /// How the slots that a step's tokens see are cut: into pieces of one size, by
-/// their lengths. What each warp finds out by itself.
+/// all lengths, or in a batch-invariant step each sequence by its own. What
+/// each warp finds out by itself.
 class Cut {
 public:
-  template <class Call> __device__ explicit Cut(const Call &call) {
+  template <class Call>
+  __device__ explicit Cut(const Call &call) : kv_heads(Call::kv_heads) {
+    if (call.batch.invariant)
+      return;
     int64_t all = 0;
     int longest = 0;
     each_sequence(call, [&](int, int tokens, int slots) {
@@ -35,14 +39,17 @@ public:
     for (int distance = warp_size / 2; distance > 0; distance /= 2)
       all += __shfl_xor_sync(0xffffffffu, all, distance);
     longest = int(__reduce_max_sync(0xffffffffu, unsigned(longest)));
-    const int even = int((all + wanted_pieces - 1) / wanted_pieces);
-    const int least = (longest + most_pieces - 1) / most_pieces;
-    const int most = even > least ? even : least;
-    size = (most + 7) / 8 * 8;
-    size = size > least_piece ? size : least_piece;
+    common = size_for(all, longest);
   }
 
-  __device__ int pieces(int slots) const { return (slots + size - 1) / size; }
+  /// Slots of a piece of a sequence that sees so many.
+  __device__ int size(int slots) const {
+    return common ? common : size_for(int64_t(slots) * kv_heads, slots);
+  }
+  __device__ int pieces(int slots) const {
+    const int each = size(slots);
+    return (slots + each - 1) / each;
+  }
 
   /// Which piece a block is: its sequence (-1 if there are fewer), and its
   /// number among those of the sequence's tokens and KV heads.
@@ -71,9 +78,18 @@ public:
     return found;
   }
 
-  int size; // slots of a piece
-
 private:
+  int kv_heads, common = 0; // slots of everybody's pieces; 0: not common
+
+  /// Of all slots, of all tokens and KV heads, and the longest's.
+  __device__ static int size_for(int64_t all, int longest) {
+    const int even = int((all + wanted_pieces - 1) / wanted_pieces);
+    const int least = (longest + most_pieces - 1) / most_pieces;
+    const int most = even > least ? even : least;
+    const int size = (most + 7) / 8 * 8;
+    return size > least_piece ? size : least_piece;
+  }
+
   /// use(s, tokens, slots) by each lane for a sequence of its own: its tokens
   /// in this step, none beyond the last sequence, and the slots they see.
   template <class Call, class Use>

@@ -19,7 +19,8 @@ struct Batch {
   const int32_t *context;     // [S], the step's tokens included
   const int32_t *pages;       // [S][max_pages]
   int max_pages;
-  unsigned int *tickets; // [T][KV heads], zeros between kernels
+  unsigned int *tickets;  // [T][KV heads], zeros between kernels
+  bool invariant = false; // no sequence is cut by the others' lengths
 
   /// The sequences [first, end) alone; token indices stay those of the step.
   __host__ __device__ Batch range(int first, int end) const {
@@ -29,7 +30,8 @@ struct Batch {
             context + first,
             pages + int64_t(first) * max_pages,
             max_pages,
-            tickets};
+            tickets,
+            invariant};
   }
 
   /// The sequence of token t, -1 if it is of none of these.

@@ -220,6 +220,33 @@ TEST(CudaAttention, LongSequencesAreCutToAtMostSixteenPieces) {
   check_attention<bf16, 2, 1, 64>({2100, 3});
 }
 
+TEST(CudaAttention, IsCutByItsOwnLengthIfTheBatchMustNotMatter) {
+  constexpr int heads = 4, row = heads * 64;
+  Attention<bf16, heads, 2, 64> test({500, 2100, 70});
+  Stream stream(nullptr, false);
+  auto run = [&](Batch batch, bool invariant) {
+    batch.invariant = invariant;
+    std::fill(test.out.begin(), test.out.end(), -1.0f);
+    decode_attention<heads>(stream, batch, 0, test.query.data(), test.cache(),
+                            {.scale = 0.125f}, test.scratch.data(),
+                            test.out.data());
+    return test.out;
+  };
+  for (bool invariant : {true, false}) {
+    std::vector<float> together = run(test.batch(), invariant);
+    int same = 0;
+    for (int s = 0; s < 3; ++s) {
+      std::vector<float> alone = run(test.batch().range(s, s + 1), invariant);
+      same += std::equal(alone.begin() + s * row, alone.begin() + (s + 1) * row,
+                         together.begin() + s * row);
+    }
+    if (invariant)
+      EXPECT_EQ(same, 3);
+    else
+      EXPECT_LT(same, 3) << "these lengths show nothing";
+  }
+}
+
 TEST(CudaAttention, ManySequences) {
   check_attention<bf16, 2, 1, 32>(std::vector<int>(40, 33));
 }

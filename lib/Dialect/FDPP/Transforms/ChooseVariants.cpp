@@ -5,6 +5,7 @@
 #include "fdpp/Dialect/FDPP/IR/FDPP.h"
 #include "fdpp/Dialect/FDPP/Transforms/Passes.h"
 #include "fdpp/Tuning/TuningTable.h"
+#include "kernels/common/tuning.h"
 
 #include "mlir/Dialect/Func/IR/FuncOps.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
@@ -81,9 +82,6 @@ struct ChooseVariantsPass
     return std::max<int64_t>(2, std::llround(flops * bytes / (2 * bandwidth)));
   }
 
-  /// Bytes of weights that a lone register tile keeps on their way.
-  static constexpr int64_t kInFlight = 4096;
-
   VariantAttr variant(VariantKind kind, int64_t tokens, int64_t prefetch) {
     return VariantAttr::get(&getContext(), kind, 1, tokens, prefetch);
   }
@@ -96,11 +94,24 @@ struct ChooseVariantsPass
         << "roofline, ridge at M = " << ridge(op) << " from "
         << llvm::format("%g", double(flops)) << " GFLOP/s and "
         << llvm::format("%g", double(bandwidth)) << " GB/s";
-    int64_t flat = std::max<int64_t>(tileTokens, ridge(op));
-    return {{{variant(VariantKind::Gemv, 1, kInFlight), 1},
-             {variant(VariantKind::Flat, tileTokens, kInFlight), flat},
-             {variant(VariantKind::Large, tileTokens, 0), 0}},
-            source};
+    Choices choices{
+        {{variant(VariantKind::Gemv, 1, ::fdpp::usual_prefetch), 1}}, source};
+    auto flat = [&](int64_t tokens, int64_t prefetch, int64_t to) {
+      choices.ranges.push_back(
+          {variant(VariantKind::Flat, tokens, prefetch), to});
+    };
+    int64_t most = std::max<int64_t>(tileTokens, ridge(op));
+    const ::fdpp::KernelLevel *level = ::fdpp::kernel_level(kernels.getValue());
+    if (level && level->far_from > 0) {
+      flat(tileTokens, ::fdpp::usual_prefetch, level->far_from - 1);
+      flat(tileTokens, ::fdpp::far_prefetch, tileTokens);
+      flat(level->flat_tile, ::fdpp::far_prefetch,
+           std::max<int64_t>(level->flat_tile, most));
+    } else {
+      flat(tileTokens, ::fdpp::usual_prefetch, most);
+    }
+    choices.ranges.push_back({variant(VariantKind::Large, tileTokens, 0), 0});
+    return choices;
   }
 
   /// What the table says; no ranges where it does not know the shape.

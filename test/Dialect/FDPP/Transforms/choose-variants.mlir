@@ -1,5 +1,9 @@
 // RUN: fdpp-opt %s --fdpp-choose-variants="bandwidth-gbs=40 gflops=400 tile-tokens=6" | FileCheck %s
 // RUN: fdpp-opt %s --fdpp-choose-variants="bandwidth-gbs=40 gflops=400" --remarks-filter-analyse="variants" --remark-policy=all --remark-format=emitRemark 2>&1 >/dev/null | FileCheck %s --check-prefix=REMARK
+// RUN: fdpp-opt %s --fdpp-choose-variants="bandwidth-gbs=40 gflops=400 tile-tokens=12 kernels=avx512bf16" --remarks-filter-analyse="variants" --remark-policy=all --remark-format=emitRemark 2>&1 >/dev/null | FileCheck %s --check-prefix=ZEN4
+
+// One tile for 16 tokens, and more on its way where it computes longer; measured, not modelled.
+// ZEN4: 16x8 f32: gemv<1, 4096> to M = 1, flat<12, 4096> to M = 6, flat<12, 8192> to M = 12, flat<16, 8192> to M = 20, large<12, 0>; roofline
 
 // The ridge of an f32 weight: 400 * 4 / (2 * 40) = 20 tokens.
 // REMARK: 16x8 f32: gemv<1, 4096> to M = 1, flat<6, 4096> to M = 20, large<6, 0>; roofline, ridge at M = 20 from 400 GFLOP/s and 40 GB/s

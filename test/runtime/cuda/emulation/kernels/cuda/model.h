@@ -55,7 +55,8 @@ template <class M> class ModelTable {
                 args->context,
                 args->pages,
                 args->max_pages,
-                reinterpret_cast<unsigned *>(workspace + ticket_offset())};
+                reinterpret_cast<unsigned *>(workspace + ticket_offset()),
+                is_batch_invariant(*args)};
     Stream stream(nullptr, false, listener_of(*args));
     M::run(args->entry, stream, model.weights,
            {step_base<Batch, typename M::KvCache>(*args, batch, workspace,
@@ -71,6 +72,7 @@ public:
     table.create = create;
     table.step = step;
     table.destroy = destroy;
+    table.batch_invariant = true;
     return table;
   }();
 };
