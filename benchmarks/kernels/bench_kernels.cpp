@@ -10,6 +10,7 @@
 //   simple     the same with a loop that clang vectorises
 //   fast       the kernel an engine calls
 #include "kernels/common/matrix_permission.h"
+#include "kernels/common/tuning.h"
 #include "kernels/cpu/kernels.h"
 #include "machine.h"
 
@@ -127,13 +128,27 @@ void measure(const char *what, const char *rung, int tokens, Buffer<E> &arena,
         unit_peak<E>());
 }
 
-template <class V, class E, int N, int K>
+/// The level of the kernels as they are compiled here.
+template <class E> constexpr KernelLevel compiled_level() {
+  const bool wide = widest_tile == 12;
+  return *kernel_level(on_matrix_unit<E>      ? "amx"
+                       : wide && has_bf16_dot ? "avx512bf16"
+                       : wide                 ? "avx512"
+                       : widest_tile == 6     ? "avx2"
+                                              : "portable");
+}
+
+/// By the variant that the roofline chooses.
+template <class E, int N, int K>
 void bench_fast(const char *what, int tokens, Buffer<E> &arena,
                 Buffer<float> &x, Buffer<float> &out, void *scratch) {
   measure<E, N, K>(what, "fast", tokens, arena, options.repeats,
                    [&](Team &team, const E *weights) {
-                     linear<V>(team, tokens, Rows<K>{x.data()}, weights,
-                               scratch, Store<N>{out.data()});
+                     constexpr KernelLevel level = compiled_level<E>();
+                     const UsualTile tile = usual_tile(level, tokens);
+                     linear_by({tile.tokens, tile.prefetch}, team, tokens,
+                               Rows<K>{x.data()}, weights, scratch,
+                               Store<N>{out.data()});
                    });
 }
 
@@ -159,10 +174,7 @@ void bench_linear(const char *what, Buffer<E> &arena, bool whole_ladder) {
                                                 weights, out.data());
                        });
     }
-    if (tokens == 1)
-      bench_fast<Gemv, E, N, K>(what, tokens, arena, x, out, scratch.data());
-    else
-      bench_fast<Flat, E, N, K>(what, tokens, arena, x, out, scratch.data());
+    bench_fast<E, N, K>(what, tokens, arena, x, out, scratch.data());
   }
 }
 

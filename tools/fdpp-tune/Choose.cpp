@@ -36,19 +36,12 @@ void add(Point &point, Variant variant) {
 void addCandidates(Point &point, int32_t m, const KernelLevel &level,
                    bool matrixUnit) {
   const int32_t widest = level.widest_tile, most = level.most_tile;
-  const bool isFar = level.far_from > 0 && m >= level.far_from;
-  // The tile that holds them alone.
-  int32_t tile = m == 1 ? 1 : std::max(m, widest);
-  if (m > widest && m <= level.flat_tile)
-    tile = level.flat_tile;
-  if (m > level.flat_tile)
-    add(point, {widest, 0});
-  else
-    add(point, {tile, isFar ? far_prefetch : usual_prefetch});
+  const UsualTile usual = usual_tile(level, m);
+  add(point, {usual.tokens, usual.prefetch});
   // One tile, by how much is on its way.
   if (m <= most)
     for (int32_t prefetch : {1024, 2048, 4096, 8192})
-      add(point, {tile, prefetch});
+      add(point, {m > level.flat_tile ? m : usual.tokens, prefetch});
   if (matrixUnit)
     return;
   // Tiles of one token: does a row in registers pay for several tokens?
@@ -57,9 +50,9 @@ void addCandidates(Point &point, int32_t m, const KernelLevel &level,
   // Several tiles: of half the tokens, and of all heights that are not low.
   if (m > 2 && m <= 2 * most)
     add(point, {(m + 1) / 2, 0});
-  for (int32_t low = (widest + 1) / 2; low <= most; ++low)
-    if (low < m && (m <= 32 || low >= widest - 2))
-      add(point, {low, 0});
+  for (int32_t tile = (widest + 1) / 2; tile <= most; ++tile)
+    if (tile < m && (m <= 32 || tile >= widest - 2))
+      add(point, {tile, 0});
 }
 
 /// Time / time of the roofline's variant, round by round.

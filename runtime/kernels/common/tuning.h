@@ -54,6 +54,21 @@ inline constexpr int most_prefetch = 1 << 16;
 /// What the roofline has on its way to a tile that is alone.
 inline constexpr int usual_prefetch = 4096, far_prefetch = 8192;
 
+/// A register tile and what is on its way to it.
+struct UsualTile {
+  int tokens, prefetch;
+};
+/// The roofline's for m tokens.
+constexpr UsualTile usual_tile(const KernelLevel &level, int m) {
+  if (m == 1)
+    return {1, usual_prefetch};
+  if (m > level.flat_tile)
+    return {level.widest_tile, 0};
+  bool isFar = level.far_from > 0 && m >= level.far_from;
+  return {m > level.widest_tile ? level.flat_tile : level.widest_tile,
+          isFar ? far_prefetch : usual_prefetch};
+}
+
 } // namespace fdpp
 
 #endif // FDPP_KERNELS_COMMON_TUNING_H

@@ -94,23 +94,23 @@ struct ChooseVariantsPass
         << "roofline, ridge at M = " << ridge(op) << " from "
         << llvm::format("%g", double(flops)) << " GFLOP/s and "
         << llvm::format("%g", double(bandwidth)) << " GB/s";
-    Choices choices{
-        {{variant(VariantKind::Gemv, 1, ::fdpp::usual_prefetch), 1}}, source};
-    auto flat = [&](int64_t tokens, int64_t prefetch, int64_t to) {
-      choices.ranges.push_back(
-          {variant(VariantKind::Flat, tokens, prefetch), to});
-    };
-    int64_t most = std::max<int64_t>(tileTokens, ridge(op));
-    const ::fdpp::KernelLevel *level = ::fdpp::kernel_level(kernels.getValue());
-    if (level && level->far_from > 0) {
-      flat(tileTokens, ::fdpp::usual_prefetch, level->far_from - 1);
-      flat(tileTokens, ::fdpp::far_prefetch, tileTokens);
-      flat(level->flat_tile, ::fdpp::far_prefetch,
-           std::max<int64_t>(level->flat_tile, most));
-    } else {
-      flat(tileTokens, ::fdpp::usual_prefetch, most);
+    const int tile = int(tileTokens);
+    const ::fdpp::KernelLevel *known = ::fdpp::kernel_level(kernels.getValue());
+    const ::fdpp::KernelLevel level =
+        known ? *known : ::fdpp::KernelLevel{"", tile, tile, tile, 0};
+    Choices choices{{}, source};
+    for (int m = 1; m <= level.flat_tile; ++m) {
+      ::fdpp::UsualTile usual = ::fdpp::usual_tile(level, m);
+      VariantAttr chosen =
+          variant(m == 1 ? VariantKind::Gemv : VariantKind::Flat, usual.tokens,
+                  usual.prefetch);
+      if (choices.ranges.empty() || choices.ranges.back().variant != chosen)
+        choices.ranges.push_back({chosen, m});
+      choices.ranges.back().limit = m;
     }
-    choices.ranges.push_back({variant(VariantKind::Large, tileTokens, 0), 0});
+    choices.ranges.back().limit = std::max<int64_t>(level.flat_tile, ridge(op));
+    choices.ranges.push_back(
+        {variant(VariantKind::Large, level.widest_tile, 0), 0});
     return choices;
   }
 
