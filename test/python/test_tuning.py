@@ -130,7 +130,7 @@ SHIPPED = sorted(path.name for path in (needs.ROOT / "share" / "tuning").glob("*
 def test_shipped_tables_are_found_by_name(tmp_path, name):
     """And are whole. For --arch=native the one of the processor is taken unasked."""
     device = json.loads((needs.ROOT / "share" / "tuning" / name).read_text())["device"]
-    arch = {"avx2": "x86-64-v3", "avx512": "x86-64-v4"}[device["kernels"]]
+    arch = {"avx2": "x86-64-v3", "avx512": "x86-64-v4", "avx512bf16": "znver4"}[device["kernels"]]
     result = compile_model(
         FUSED, "-o", tmp_path / "out", f"--tuning={name}", f"--arch={arch}", "--emit=planned")
     assert (result.returncode, result.stderr) == (0, "")
