@@ -58,6 +58,9 @@ public:
 
   virtual std::unique_ptr<Stopwatch> makeStopwatch() = 0;
 
+  /// Bytes that could be allocated now.
+  virtual uint64_t freeMemory() = 0;
+
   /// Reads `bytes` of memory that no cache holds, several times for at least
   /// 200 ms; the best rate in bytes a second. For devices that are not the
   /// host, whose own depends on the threads (ReadCeiling.h).

@@ -50,7 +50,10 @@ fdpp_plan planOf(const Engine &engine, const SessionOptions &wish) {
   plan.cache_bytes = limits.page_bytes * limits.layers * options.pages;
   plan.cache_bytes_per_token =
       static_cast<uint64_t>(std::ceil(cacheBytesPerToken(limits)));
-  plan.available_memory = availableMemory();
+  // Weights are in a GPU's memory since the engine was opened.
+  Device &device = *engine.view().device;
+  plan.available_memory =
+      device.freeMemory() + (device.isHost() ? 0 : plan.weight_bytes);
   double left = static_cast<double>(plan.available_memory) -
                 static_cast<double>(plan.weight_bytes) -
                 static_cast<double>(plan.workspace_bytes) -

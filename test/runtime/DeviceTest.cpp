@@ -109,6 +109,16 @@ TEST_P(DeviceTest, TooMuchMemoryIsAnErrorThatNamesIt) {
   }
 }
 
+TEST_P(DeviceTest, KnowsItsFreeMemory) {
+  const uint64_t before = device().freeMemory(), bytes = uint64_t{256} << 20;
+  EXPECT_GT(before, 0u);
+  EXPECT_LT(before, uint64_t{1} << 50);
+  if (device().isHost()) // where other programs come and go
+    return;
+  DeviceMemory memory(device(), bytes, "a test");
+  EXPECT_LE(device().freeMemory(), before - bytes);
+}
+
 TEST_P(DeviceTest, ReadsAtARate) {
   if (device().isHost()) { // which ReadCeiling.h measures
     EXPECT_EQ(device().readCeiling(1u << 20), 0);

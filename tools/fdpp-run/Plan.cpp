@@ -86,7 +86,9 @@ int showPlan(const RunOptions &options, const Engine &engine) {
   row("engine", (*info.name ? std::string(info.name) : options.folder) + " (" +
                     what + plural(info.layers, "layer") + "), " + info.target +
                     " " + info.arch);
-  row("weights", size(plan.weight_bytes) + ", mapped from the file");
+  const bool onCpu = std::string(info.target) == "cpu";
+  row("weights", size(plan.weight_bytes) +
+                     (onCpu ? ", mapped from the file" : ", on the device"));
   row("workspace",
       size(plan.workspace_bytes) + " for " + plural(plan.threads, "thread"));
   row("logits", "up to " + size(plan.logits_bytes));
@@ -94,7 +96,8 @@ int showPlan(const RunOptions &options, const Engine &engine) {
                       " bytes a token, up to " + size(plan.cache_bytes) +
                       " for " + plural(plan.sequences, "sequence") + " of " +
                       std::to_string(plan.context) + " tokens");
-  row("memory", size(plan.available_memory) + " available");
+  row("memory", size(plan.available_memory) + " available" +
+                    (onCpu ? "" : " on the device"));
   row("fits", plural(plan.sequences, "sequence") + " of " +
                   std::to_string(plan.fitting_context) +
                   " tokens (the model allows " +

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
+#include "CpuTopology.h"
 #include "Device.h"
 #include "Region.h"
 
@@ -59,6 +60,7 @@ public:
   std::unique_ptr<Stopwatch> makeStopwatch() override {
     return std::make_unique<CpuStopwatch>();
   }
+  uint64_t freeMemory() override { return availableMemory(); }
   double readCeiling(uint64_t) override { return 0; }
 
 private:

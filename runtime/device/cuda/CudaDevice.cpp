@@ -101,11 +101,10 @@ public:
 
   void *allocate(uint64_t bytes, const char *what) override {
     enter();
-    CudaPointer memory = 0;
-    CudaResult result = driver.memAlloc(&memory, bytes);
+    CudaPointer place = 0;
+    CudaResult result = driver.memAlloc(&place, bytes);
     if (result == kCudaOutOfMemory) {
-      size_t free = 0, total = 0;
-      driver.memGetInfo(&free, &total);
+      auto [free, total] = memory();
       throw Error(ErrorKind::Memory,
                   called + ": no memory for " + gib(bytes) + " of " + what +
                       ", " + gib(free) + " of " + gib(total) +
@@ -113,8 +112,8 @@ public:
                       "sequences");
     }
     check(result, "give memory");
-    check(driver.memset(memory, 0, bytes, queue), "clear memory");
-    return reinterpret_cast<void *>(memory);
+    check(driver.memset(place, 0, bytes, queue), "clear memory");
+    return reinterpret_cast<void *>(place);
   }
   void release(void *memory, uint64_t) noexcept override {
     driver.contextSetCurrent(context);
@@ -154,6 +153,11 @@ public:
     return std::make_unique<CudaStopwatch>(*this, queue);
   }
 
+  uint64_t freeMemory() override {
+    enter();
+    return memory().first;
+  }
+
   double readCeiling(uint64_t bytes) override {
     DeviceMemory memory(*this, bytes, "memory to read");
     wait();
@@ -168,6 +172,13 @@ public:
   }
 
 private:
+  /// Free, and in all.
+  std::pair<uint64_t, uint64_t> memory() const {
+    size_t free = 0, total = 0;
+    check(driver.memGetInfo(&free, &total), "tell its memory");
+    return {free, total};
+  }
+
   void enter() { check(driver.contextSetCurrent(context), "be entered"); }
 
   void check(CudaResult result, const char *what) const {

@@ -195,12 +195,13 @@ struct fdpp_plan {
   int32_t context;
   int32_t sequences;
   int32_t pages;
-  uint64_t weight_bytes; /* mapped from the file */
+  uint64_t weight_bytes; /* mapped from the file, or copied to the GPU */
   uint64_t workspace_bytes;
   uint64_t logits_bytes;
   uint64_t cache_bytes; /* all pages; a page takes memory when first used */
   uint64_t cache_bytes_per_token;
-  uint64_t available_memory; /* now, weights not counted */
+  uint64_t
+      available_memory; /* now, of the engine's device, weights not counted */
   int32_t fitting_context;   /* most tokens for each of `sequences` */
   int32_t fitting_sequences; /* most sequences of `context` tokens */
 };
