@@ -113,6 +113,9 @@ def run(folder, fdpp_run):
             assert logits.shape == expected.shape
             worst = max(worst, float(np.abs(logits - expected).max() / np.abs(expected).max()))
         check_decode(fdpp_run, place, case["ids"])
+        for options in ([], ["--batch-invariant"]):
+            done = call(Path(fdpp_run).with_name("fdpp-soak"), place / "engine", 10000, *options)
+            print(done.stdout.strip())
         bound = 8 * ROUNDOFF[case["dtype"]]
         wrong += not worst <= bound
         print(f"{place.name}: {worst:.2e} of {bound:.2e}{'' if worst <= bound else ' WRONG'}")

@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 import needs  # noqa: E402
 
-pytestmark = needs.tools("fdpp-compile", "fdpp-run")
+pytestmark = needs.tools("fdpp-compile", "fdpp-run", "fdpp-bench", "fdpp-soak")
 EMULATION = needs.ROOT / "test" / "runtime" / "cuda" / "emulation"
 CASES = [case for case in cuda_cases.CASES
          if case[0] in ("gqa", "mqa", "tied-bf16", "biases", "window") or case[0] in cuda_cases.WIDE]
@@ -64,3 +64,9 @@ def test_kernels_are_named_and_timed(case):
     assert kernels["decode_attention"]["calls"] == kernels["down"]["calls"] == layers
     assert kernels["embedding"]["calls"] == 1
     assert all(k["ms"] > 0 for k in kernels.values()) and kernels["down"]["bytes"] > 0
+
+
+@pytest.mark.parametrize("case", [CASES[0], CASES[-1]], ids="-".join, indirect=True)
+def test_a_batch_that_changes_gives_the_same_bits(case):
+    done = cuda_cases.call(needs.BIN / "fdpp-soak", case / "engine", 10, "--batch-invariant")
+    assert done.returncode == 0
