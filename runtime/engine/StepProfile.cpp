@@ -32,9 +32,12 @@ void StepProfile::begin(fdpp_step &step) {
 
 void StepProfile::finish(const fdpp_step &step) {
   std::vector<double> ends = watch->take();
+  bool reads = true; // what is computed of no row reads nothing
   for (size_t i = 0; i < kernels.size(); ++i) {
     auto [name, layer] = kernels[i];
-    fn(ctx, {name, layer, ends[i], ends[i + 1] - ends[i], bytesOf(name, step)});
+    reads &= std::string_view(name) != "select_rows" || step.num_rows > 0;
+    fn(ctx, {name, layer, ends[i], ends[i + 1] - ends[i],
+             reads ? bytesOf(name, step) : 0});
   }
 }
 
