@@ -97,10 +97,15 @@ concept PrefillReadsPhi = requires { M::prefill_reads_phi; };
 template <class M>
 inline constexpr int reads_phi = PrefillReadsPhi<M> ? 2 : ReadsPhi<M>;
 
-/// What a model's table says on every target; nothing of what it can do
-/// beside, and no functions.
-template <class M> constexpr fdpp_model_table table_of(const char *target) {
+/// What a model's table says on every target, with the functions of `Of`;
+/// nothing of what a target can do beside.
+template <class M, class Of>
+constexpr fdpp_model_table table_of(const char *target) {
   fdpp_model_table table = {};
+  table.workspace_size = Of::workspace_size;
+  table.create = Of::create;
+  table.step = Of::step;
+  table.destroy = Of::destroy;
   table.struct_size = sizeof(fdpp_model_table);
   table.abi_version = FDPP_STEP_ABI_VERSION;
   table.target = target;

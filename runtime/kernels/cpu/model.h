@@ -31,6 +31,9 @@ template <class M>
 concept CallsSgemm = requires { M::calls_sgemm; };
 
 template <class M> class ModelTable {
+  template <class, class>
+  friend constexpr fdpp_model_table fdpp::table_of(const char *target);
+
   using Step = cpu::Step<typename M::KvCache>;
 
   struct Model {
@@ -129,11 +132,7 @@ template <class M> class ModelTable {
 
 public:
   static constexpr fdpp_model_table table = [] {
-    fdpp_model_table table = table_of<M>("cpu");
-    table.workspace_size = workspace_size;
-    table.create = create;
-    table.step = step;
-    table.destroy = destroy;
+    fdpp_model_table table = table_of<M, ModelTable>("cpu");
     table.tap_names = tap_names();
     table.counts_logits = true;
     table.calls_sgemm = CallsSgemm<M>;

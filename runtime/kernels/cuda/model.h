@@ -72,6 +72,9 @@ __global__ void __launch_bounds__(grid_threads, 1)
 }
 
 template <class M> class ModelTable {
+  template <class, class>
+  friend constexpr fdpp_model_table fdpp::table_of(const char *target);
+
   using Step = cuda::Step<typename M::KvCache>;
 
   struct Model {
@@ -238,11 +241,7 @@ template <class M> class ModelTable {
 
 public:
   static constexpr fdpp_model_table table = [] {
-    fdpp_model_table table = table_of<M>("cuda");
-    table.workspace_size = workspace_size;
-    table.create = create;
-    table.step = step;
-    table.destroy = destroy;
+    fdpp_model_table table = table_of<M, ModelTable>("cuda");
     table.picks = true;
     table.batch_invariant = true;
     return table;

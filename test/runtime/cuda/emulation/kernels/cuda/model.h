@@ -19,6 +19,9 @@ namespace fdpp::cuda {
 template <class KvCache> struct Step : StepBase<Batch, KvCache> {};
 
 template <class M> class ModelTable {
+  template <class, class>
+  friend constexpr fdpp_model_table fdpp::table_of(const char *target);
+
   struct Model {
     typename M::Weights weights;
     const float *phi;
@@ -67,11 +70,7 @@ template <class M> class ModelTable {
 
 public:
   static constexpr fdpp_model_table table = [] {
-    fdpp_model_table table = table_of<M>("cpu");
-    table.workspace_size = workspace_size;
-    table.create = create;
-    table.step = step;
-    table.destroy = destroy;
+    fdpp_model_table table = table_of<M, ModelTable>("cpu");
     table.batch_invariant = true;
     return table;
   }();
