@@ -294,7 +294,7 @@ void printEpilogue(EpilogueInterface op, unsigned i, StringRef qualifier,
   os << "\n  template <class V>\n";
   printCall(os, 2, (qualifier + "void operator()").str(),
             {"V value", partner ? "V partner" : "V", "int row", "int column",
-             "int lanes"},
+             "auto lanes"},
             " const {");
   BodyPrinter(op, i, os).print();
   os << "  }\n};\n";

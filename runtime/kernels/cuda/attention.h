@@ -116,10 +116,25 @@ __device__ inline float shifted_exp(float x) {
   return x < -87.0f ? 0.0f : ::expf(x);
 }
 
+/// Notes whether a row whose weights are relative to a phi is valid, and counts
+/// rows that are redone. True for a row that is not valid.
+template <class Softmax, class Call>
+__device__ bool note_row(const Call &call, int64_t row, bool fixed,
+                         float denominator, bool finite) {
+  bool invalid = false;
+  if constexpr (Softmax::async)
+    invalid = fixed && !(denominator >= Softmax::least_sum &&
+                         denominator < __int_as_float(0x7f800000) && finite);
+  if (Softmax::async && call.invalid)
+    call.invalid[row] = invalid;
+  if (call.counts)
+    atomicAdd(call.counts + row % Call::query_heads, 1ull);
+  return invalid;
+}
+
 /// Of dims of a row that a warp has, thread by thread, the results: numerators
-/// divided by the denominator, zeros without one. Notes whether a row whose
-/// weights are relative to a phi is valid, and counts rows that are redone.
-/// True for a row that is not valid. By all threads of a warp.
+/// divided by the denominator, zeros without one. True for a row that is not
+/// valid, in thread 0. By all threads of a warp.
 template <class Softmax, class Call, int Own>
 __device__ bool write_row(const Call &call, int64_t row, bool fixed,
                           const float (&numerators)[Own], float denominator) {
@@ -136,17 +151,7 @@ __device__ bool write_row(const Call &call, int64_t row, bool fixed,
     store(call.out + row * dims + d, numerators[i] * scale);
   }
   finite = __all_sync(0xffffffffu, finite);
-  bool invalid = false;
-  if constexpr (Softmax::async)
-    invalid = fixed && !(denominator >= Softmax::least_sum &&
-                         denominator < __int_as_float(0x7f800000) && finite);
-  if (lane == 0) {
-    if (Softmax::async && call.invalid)
-      call.invalid[row] = invalid;
-    if (call.counts)
-      atomicAdd(call.counts + row % Call::query_heads, 1ull);
-  }
-  return invalid;
+  return lane == 0 && note_row<Softmax>(call, row, fixed, denominator, finite);
 }
 
 } // namespace fdpp::cuda

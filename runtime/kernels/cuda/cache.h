@@ -40,19 +40,41 @@ template <class E, int KvHeads, int HeadDim, int PageTokens = 64> struct Cache {
   }
 };
 
-/// Stores one dimension of a token's key.
-template <class CacheType>
+/// Stores one dimension of a token's key, or eight.
+template <class CacheType, class V, class Lanes = int>
 __device__ void kv_store_key(const CacheType &cache, int layer, int slot,
-                             int head, int dim, float value, int = 1) {
-  store(cache.key(layer, slot, head) + dim, value);
+                             int head, int dim, V value, Lanes lanes = {}) {
+  store(cache.key(layer, slot, head) + dim, value, lanes);
 }
-template <class CacheType>
+template <class CacheType, class V, class Lanes = int>
 __device__ void kv_store_value(const CacheType &cache, int layer, int slot,
-                               int head, int dim, float value, int = 1) {
-  store(cache.key(layer, slot, head) + CacheType::to_values + dim, value);
+                               int head, int dim, V value, Lanes lanes = {}) {
+  store(cache.key(layer, slot, head) + CacheType::to_values + dim, value,
+        lanes);
 }
 
-/// The same by the column of all heads' dimensions.
+/// The same by the column of all heads' dimensions: by eights, which are of one
+/// head.
+template <class CacheType, int N>
+__device__ void kv_store_key_columns(const CacheType &cache, int layer,
+                                     int slot, int column,
+                                     const Columns<N> &values, Lanes<N>) {
+#pragma unroll
+  for (int i = 0; i < N; i += 8)
+    kv_store_key(cache, layer, slot, (column + i) / CacheType::head_dim,
+                 (column + i) % CacheType::head_dim, part_of<8>(values, i),
+                 Lanes<8>());
+}
+template <class CacheType, int N>
+__device__ void kv_store_value_columns(const CacheType &cache, int layer,
+                                       int slot, int column,
+                                       const Columns<N> &values, Lanes<N>) {
+#pragma unroll
+  for (int i = 0; i < N; i += 8)
+    kv_store_value(cache, layer, slot, (column + i) / CacheType::head_dim,
+                   (column + i) % CacheType::head_dim, part_of<8>(values, i),
+                   Lanes<8>());
+}
 template <class CacheType>
 __device__ void kv_store_key_columns(const CacheType &cache, int layer,
                                      int slot, int column, float value,

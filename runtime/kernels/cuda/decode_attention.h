@@ -28,6 +28,10 @@ template <class Softmax, class Call> struct DecodeAttentionBody {
   using Matrix = MatrixRows<Softmax, Call, rows>;
   using Warp = std::conditional_t<Matrix::possible, Matrix,
                                   VectorRows<Softmax, Call, rows>>;
+  /// What a thread has of large heads needs the registers of one block.
+  static constexpr int blocks_of_processor =
+      Matrix::possible && dims > 96 ? 1 : 2;
+
   /// Slots that a block reads at a time.
   static constexpr int step = warps * Warp::slots_at_a_time;
 
@@ -86,14 +90,8 @@ template <class Softmax, class Call> struct DecodeAttentionBody {
     if (!prepared)
       Warp::find(call, piece.s, piece.kv, first, end, piece.slots);
     Warp::read(first, prepared ? piece.first_new : 0, end, piece.slots);
-    typename Warp::Slots next = piece.slots;
-    for (int base = first; base < end; base += step) {
-      // The next are on their way while these are added.
-      typename Warp::Slots slots = next;
-      Warp::find(call, piece.s, piece.kv, base + step, end, next);
-      Warp::read(base + step, 0, end, next);
-      warp.add(call, base, end, slots);
-    }
+    for (int base = first; base < end; base += step)
+      warp.advance(call, piece.s, piece.kv, base, step, end, piece.slots);
   }
 
   /// Combines `count` (at most 32) partial results of a row, `stride` floats

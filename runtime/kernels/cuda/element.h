@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
-// One element: what the CPU's vectors of 16 are here. Loads widen to f32,
-// stores round to nearest even. `lanes` is always 1: emitted epilogues name it.
+// One element, or some neighbours: what the CPU's vectors of 16 are here.
+// Loads widen to f32, stores round to nearest even. `lanes` says which of both:
+// emitted epilogues name it.
 #ifndef FDPP_KERNELS_CUDA_ELEMENT_H
 #define FDPP_KERNELS_CUDA_ELEMENT_H
 
@@ -60,10 +61,47 @@ __device__ void store_vector(E *to, const float (&values)[N]) {
   *reinterpret_cast<Vector *>(to) = vector;
 }
 
+/// N neighbours, 16-aligned in memory, and how `lanes` asks for them.
+template <int N> struct Columns {
+  float of[N];
+};
+template <int N> struct Lanes {};
+
+template <class E, int N> __device__ Columns<N> load(const E *from, Lanes<N>) {
+  constexpr int each = 16 / sizeof(E);
+  Columns<N> values;
+#pragma unroll
+  for (int i = 0; i < N; i += each) {
+    float part[each];
+    load_vector(from + i, part);
+#pragma unroll
+    for (int j = 0; j < each; ++j)
+      values.of[i + j] = part[j];
+  }
+  return values;
+}
+template <class E, int N>
+__device__ void store(E *to, const Columns<N> &values, Lanes<N>) {
+  constexpr int each = 16 / sizeof(E);
+#pragma unroll
+  for (int i = 0; i < N; i += each) {
+    float part[each];
+#pragma unroll
+    for (int j = 0; j < each; ++j)
+      part[j] = values.of[i + j];
+    store_vector(to + i, part);
+  }
+}
+
 /// Two elements, rounded; the first in the lower half.
-template <class E> __device__ uint32_t pack(float first, float second) {
-  return uint32_t(narrow<E>(first).bits) | uint32_t(narrow<E>(second).bits)
-                                               << 16;
+template <class E> __device__ uint32_t pack(float first, float second);
+template <> __device__ inline uint32_t pack<bf16>(float first, float second) {
+  const __nv_bfloat162 pair = __floats2bfloat162_rn(first, second);
+  return reinterpret_cast<const uint32_t &>(pair);
+}
+template <> __device__ inline uint32_t pack<f16>(float first, float second) {
+  const __half2 pair = __floats2half2_rn(first, second);
+  return reinterpret_cast<const uint32_t &>(pair);
 }
 
 //===----------------------------------------------------------------------===//
@@ -81,6 +119,62 @@ __device__ inline float gelu(float x) {
 __device__ inline float gelu_tanh(float x) {
   float inner = 0.79788456f * (x + 0.044715f * x * x * x);
   return 0.5f * x * (1.0f + ::tanhf(inner));
+}
+
+//===----------------------------------------------------------------------===//
+// The same of neighbours.
+//===----------------------------------------------------------------------===//
+
+template <int N, class F> __device__ Columns<N> each_column(F f) {
+  Columns<N> result;
+#pragma unroll
+  for (int i = 0; i < N; ++i)
+    result.of[i] = f(i);
+  return result;
+}
+
+/// M of them, from number `first` on.
+template <int M, int N>
+__device__ Columns<M> part_of(const Columns<N> &x, int first) {
+  return each_column<M>([&](int i) { return x.of[first + i]; });
+}
+
+#define FDPP_COLUMNS_OPERATOR(op)                                              \
+  template <int N>                                                             \
+  __device__ Columns<N> operator op(const Columns<N> &a,                       \
+                                    const Columns<N> &b) {                     \
+    return each_column<N>([&](int i) { return a.of[i] op b.of[i]; });          \
+  }                                                                            \
+  template <int N>                                                             \
+  __device__ Columns<N> operator op(const Columns<N> &a, float b) {            \
+    return each_column<N>([&](int i) { return a.of[i] op b; });                \
+  }                                                                            \
+  template <int N>                                                             \
+  __device__ Columns<N> operator op(float a, const Columns<N> &b) {            \
+    return each_column<N>([&](int i) { return a op b.of[i]; });                \
+  }
+FDPP_COLUMNS_OPERATOR(+)
+FDPP_COLUMNS_OPERATOR(-)
+FDPP_COLUMNS_OPERATOR(*)
+FDPP_COLUMNS_OPERATOR(/)
+#undef FDPP_COLUMNS_OPERATOR
+
+template <int N> __device__ Columns<N> operator-(const Columns<N> &a) {
+  return each_column<N>([&](int i) { return -a.of[i]; });
+}
+
+#define FDPP_COLUMNS_FUNCTION(f)                                               \
+  template <int N> __device__ Columns<N> f(const Columns<N> &x) {              \
+    return each_column<N>([&](int i) { return f(x.of[i]); });                  \
+  }
+FDPP_COLUMNS_FUNCTION(sigmoid)
+FDPP_COLUMNS_FUNCTION(silu)
+FDPP_COLUMNS_FUNCTION(relu)
+FDPP_COLUMNS_FUNCTION(gelu)
+FDPP_COLUMNS_FUNCTION(gelu_tanh)
+#undef FDPP_COLUMNS_FUNCTION
+template <int N> __device__ Columns<N> tanh(const Columns<N> &x) {
+  return each_column<N>([&](int i) { return ::tanhf(x.of[i]); });
 }
 
 //===----------------------------------------------------------------------===//

@@ -14,13 +14,11 @@
 #ifndef FDPP_KERNELS_CUDA_LINEAR_H
 #define FDPP_KERNELS_CUDA_LINEAR_H
 
-#include "kernels/common/tiles.h"
-#include "kernels/cuda/cache.h"
+#include "kernels/cuda/epilogues.h"
 #include "kernels/cuda/prologue.h"
+#include "kernels/cuda/wgmma_linear.h"
 
 namespace fdpp::cuda {
-
-using fdpp::Partner;
 
 //===----------------------------------------------------------------------===//
 // Variants.
@@ -54,13 +52,6 @@ constexpr int tokens_of_variant(ByTokens<Range, Rest...>, int tokens) {
 //===----------------------------------------------------------------------===//
 // The kernel.
 //===----------------------------------------------------------------------===//
-
-template <class Epilogue> constexpr ColumnSegment segment_of() {
-  ColumnSegment segment{Epilogue::partner, Epilogue::columns, 0};
-  if constexpr (Epilogue::partner == Partner::half)
-    segment.group = Epilogue::group;
-  return segment;
-}
 
 inline constexpr int linear_warps = 8;
 inline constexpr int linear_threads = linear_warps * warp_size;
@@ -107,38 +98,6 @@ __device__ void multiply(float (&sums)[4], const TilePart &w,
     mma<E>(sums, {a.x, b.x, a.y, b.y}, x.x, x.y);
     mma<E>(sums, {a.z, b.z, a.w, b.w}, x.z, x.w);
   }
-}
-
-/// The epilogue of a unit, over its sums[16 rows][stride], by `Threads` threads
-/// of which this is number `thread`.
-template <int Threads, class Epilogue>
-__device__ void run_unit(const Epilogue &epilogue, int thread, int unit,
-                         int first, int tokens, const float *sums, int stride) {
-  constexpr ColumnSegment segment = segment_of<Epilogue>();
-  constexpr int width = unit_width(Epilogue::partner);
-  const UnitColumns at = tile_columns(segment, unit);
-  for (int i = thread; i < width * tokens; i += Threads) {
-    const int row = i % width, token = i / width;
-    if (row >= at.lanes)
-      continue;
-    const float value = sums[row * stride + token];
-    const float partner = sums[(row + tile_rows - width) * stride + token];
-    epilogue(value, partner, first + token, at.first + row, 1);
-  }
-}
-
-/// The epilogue whose segment the unit is of.
-template <int Threads, class Epilogue, class... Rest>
-__device__ void run_epilogues(int thread, int unit, int first, int tokens,
-                              const float *sums, int stride,
-                              const Epilogue &epilogue, const Rest &...rest) {
-  constexpr int units = tile_units(segment_of<Epilogue>());
-  if (unit < units)
-    return run_unit<Threads>(epilogue, thread, unit, first, tokens, sums,
-                             stride);
-  if constexpr (sizeof...(Rest) > 0)
-    run_epilogues<Threads>(thread, unit - units, first, tokens, sums, stride,
-                           rest...);
 }
 
 /// Block (unit, block of tokens) of `Columns` groups of 8; x is
@@ -272,6 +231,11 @@ void linear_by_tokens(Stream &stream, int tokens, const Prologue &rows,
     stream.run(tokens, PrologueBody<padded, Prologue, E>{
                            rows, static_cast<E *>(scratch)});
   }
+  if (stream.wgmma && tokens > mma_tokens)
+    return launch_wgmma<k>(stream,
+                           best_tiles(tiled_weights<k, Epilogues...>(), tokens,
+                                      stream.wgmma->blocks),
+                           tokens, x, weights, epilogues...);
   int most = tokens_of_variant(Variants(), tokens);
   most = tokens < most ? tokens : most;
   if (most <= 8)

@@ -42,13 +42,7 @@ public:
   /// Finds the slots from `base` on of a sequence and KV head.
   __device__ static void find(const Call &call, int s, int kv, int base,
                               int end, Slots &slots) {
-    const int lane = thread_index() % warp_size;
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      const int slot = base + lane / 4 + 8 * i;
-      slots.places[i] =
-          slot < end ? call.key_of(s, slot, kv) + lane % 4 * 8 : nullptr;
-    }
+    find_places(call, s, kv, base, end, slots.places);
   }
   /// Reads those of them that lie in [from, to).
   __device__ static void read(int base, int from, int to, Slots &slots) {
@@ -64,6 +58,28 @@ public:
           slots.values[j][i] = *reinterpret_cast<const uint4 *>(
               at + Call::cache_type::to_values);
         }
+  }
+
+  /// Adds the slots from `base` on that lie in front of `end`, and reads those
+  /// that lie `step` further meanwhile.
+  __device__ void advance(const Call &call, int s, int kv, int base, int step,
+                          int end, Slots &slots) {
+    if constexpr (parts <= 2) {
+      Slots now = slots;
+      find(call, s, kv, base + step, end, slots);
+      read(base + step, 0, end, slots);
+      add_values(weigh(call, base, end, now), now);
+    } else {
+      // In place: registers for both would be too many.
+      const E *next[2];
+      find_places(call, s, kv, base + step, end, next);
+      const Weights weights = weigh(call, base, end, slots);
+      read_rows(next, 0, slots.keys);
+      add_values(weights, slots);
+      read_rows(next, Call::cache_type::to_values, slots.values);
+      slots.places[0] = next[0];
+      slots.places[1] = next[1];
+    }
   }
 
   /// Begins with `count` rows from `row` on, of the query heads from `head` on.
@@ -93,59 +109,6 @@ public:
     }
   }
 
-  /// Adds the slots from `base` on that lie in front of `end`.
-  __device__ void add(const Call &call, int base, int end, Slots &slots) {
-    const int g = thread_index() % warp_size / 4;
-    float weights[4] = {}; // [slot g, g + 8][head 2t, 2t + 1]
-#pragma unroll
-    for (int j = 0; j < parts; ++j) {
-#pragma unroll
-      for (int i = 0; i < 2; ++i)
-        if (!slots.places[i])
-          slots.keys[j][i] = slots.values[j][i] = {};
-      const uint4 &a = slots.keys[j][0], &b = slots.keys[j][1];
-      mma<E>(weights, {a.x, b.x, a.y, b.y}, query[j].x, query[j].y);
-      mma<E>(weights, {a.z, b.z, a.w, b.w}, query[j].z, query[j].w);
-    }
-#pragma unroll
-    for (int i = 0; i < 4; ++i)
-      weights[i] = call.logit(weights[i]);
-    const bool visible[2] = {base + g < end, base + g + 8 < end};
-    float scale[2];
-#pragma unroll
-    for (int h = 0; h < 2; ++h) {
-      float most = maximum[h];
-      if (!fixed[h]) {
-        most = visible[0] ? fmaxf(most, weights[h]) : most;
-        most = visible[1] ? fmaxf(most, weights[2 + h]) : most;
-      }
-      for (int distance = 4; distance < warp_size; distance *= 2)
-        most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, distance));
-      scale[h] = maximum[h] == most ? 1.0f : shifted_exp(maximum[h] - most);
-      maximum[h] = most;
-      sum[h] *= scale[h];
-    }
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const float w = shifted_exp(weights[i] - maximum[i % 2]);
-      weights[i] = visible[i / 2] ? widen(narrow<E>(w)) : 0.0f;
-      sum[i % 2] += weights[i];
-    }
-    const uint32_t p[2] = {transpose(pack<E>(weights[0], weights[1])),
-                           transpose(pack<E>(weights[2], weights[3]))};
-#pragma unroll
-    for (int m = 0; m < dims / 16; ++m) {
-      const uint4 &a = slots.values[m / 2][0], &b = slots.values[m / 2][1];
-      const uint32_t turned[4] = {
-          transpose(m % 2 ? a.z : a.x), transpose(m % 2 ? a.w : a.y),
-          transpose(m % 2 ? b.z : b.x), transpose(m % 2 ? b.w : b.y)};
-#pragma unroll
-      for (int i = 0; i < 4; ++i)
-        numerators[m][i] *= scale[i % 2];
-      mma<E>(numerators[m], turned, p[0], p[1]);
-    }
-  }
-
   /// Writes numerators, denominator and maximum of each row.
   __device__ void finish(int count, float (*to)[partial_floats(dims)]) {
     const int lane = thread_index() % warp_size, g = lane / 4, t = lane % 4;
@@ -172,6 +135,96 @@ public:
   }
 
 private:
+  /// Weights of 16 slots as the narrow operand, and what they make of sums so
+  /// far.
+  struct Weights {
+    uint32_t p[2];
+    float scale[2];
+  };
+
+  __device__ static void find_places(const Call &call, int s, int kv, int base,
+                                     int end, const E *(&places)[2]) {
+    const int lane = thread_index() % warp_size;
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const int slot = base + lane / 4 + 8 * i;
+      places[i] =
+          slot < end ? call.key_of(s, slot, kv) + lane % 4 * 8 : nullptr;
+    }
+  }
+  __device__ static void read_rows(const E *const (&places)[2], int64_t further,
+                                   uint4 (&rows)[parts][2]) {
+#pragma unroll
+    for (int i = 0; i < 2; ++i)
+      if (places[i])
+#pragma unroll
+        for (int j = 0; j < parts; ++j)
+          rows[j][i] =
+              *reinterpret_cast<const uint4 *>(places[i] + further + j * 32);
+  }
+
+  /// The weights of the slots from `base` on that lie in front of `end`.
+  __device__ Weights weigh(const Call &call, int base, int end, Slots &slots) {
+    const int g = thread_index() % warp_size / 4;
+    float weights[4] = {}; // [slot g, g + 8][head 2t, 2t + 1]
+#pragma unroll
+    for (int j = 0; j < parts; ++j) {
+#pragma unroll
+      for (int i = 0; i < 2; ++i)
+        if (!slots.places[i])
+          slots.keys[j][i] = {};
+      const uint4 &a = slots.keys[j][0], &b = slots.keys[j][1];
+      mma<E>(weights, {a.x, b.x, a.y, b.y}, query[j].x, query[j].y);
+      mma<E>(weights, {a.z, b.z, a.w, b.w}, query[j].z, query[j].w);
+    }
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+      weights[i] = call.logit(weights[i]);
+    const bool visible[2] = {base + g < end, base + g + 8 < end};
+    Weights result;
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      float most = maximum[h];
+      if (!fixed[h]) {
+        most = visible[0] ? fmaxf(most, weights[h]) : most;
+        most = visible[1] ? fmaxf(most, weights[2 + h]) : most;
+      }
+      for (int distance = 4; distance < warp_size; distance *= 2)
+        most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, distance));
+      result.scale[h] =
+          maximum[h] == most ? 1.0f : shifted_exp(maximum[h] - most);
+      maximum[h] = most;
+      sum[h] *= result.scale[h];
+    }
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const float w = shifted_exp(weights[i] - maximum[i % 2]);
+      weights[i] = visible[i / 2] ? widen(narrow<E>(w)) : 0.0f;
+      sum[i % 2] += weights[i];
+    }
+    for (int i = 0; i < 2; ++i)
+      result.p[i] = transpose(pack<E>(weights[2 * i], weights[2 * i + 1]));
+    return result;
+  }
+
+  __device__ void add_values(const Weights &weights, Slots &slots) {
+#pragma unroll
+    for (int m = 0; m < dims / 16; ++m) {
+#pragma unroll
+      for (int i = 0; i < 2; ++i)
+        if (!slots.places[i])
+          slots.values[m / 2][i] = {};
+      const uint4 &a = slots.values[m / 2][0], &b = slots.values[m / 2][1];
+      const uint32_t turned[4] = {
+          transpose(m % 2 ? a.z : a.x), transpose(m % 2 ? a.w : a.y),
+          transpose(m % 2 ? b.z : b.x), transpose(m % 2 ? b.w : b.y)};
+#pragma unroll
+      for (int i = 0; i < 4; ++i)
+        numerators[m][i] *= weights.scale[i % 2];
+      mma<E>(numerators[m], turned, weights.p[0], weights.p[1]);
+    }
+  }
+
   uint4 query[parts];                  // of head g
   float numerators[dims / 16][4] = {}; // [dimension][head 2t, 2t + 1]
   float sum[2] = {}, maximum[2];       // of heads 2t and 2t + 1

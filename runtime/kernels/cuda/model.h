@@ -83,6 +83,7 @@ template <class M> class ModelTable {
     bool overlap;     // of kernels, see stream.h
     int grid_blocks;  // 0: decode steps are always a chain
     int grid_bytes;   // of shared memory in one of them
+    WgmmaSupport wgmma = {};
     StepGraphs graphs = {};
   };
 
@@ -103,9 +104,29 @@ template <class M> class ModelTable {
   static constexpr int64_t parts_offset =
       ticket_offset + aligned(tickets * sizeof(unsigned));
 
+  static constexpr int64_t meetings_offset =
+      parts_offset + aligned(int64_t(M::limits.max_rows) * pick_blocks * 8);
+  static constexpr int64_t cut_sums_offset =
+      meetings_offset + aligned(most_cut_tiles * sizeof(unsigned));
+
   static uint64_t workspace_size(int32_t) {
-    return state_offset() + parts_offset +
-           int64_t(M::limits.max_rows) * pick_blocks * 8;
+    return state_offset() + cut_sums_offset +
+           cut_sums_bytes(M::limits.max_tokens);
+  }
+
+  /// Finds out whether linears can go by wgmma.
+  static cudaError_t prepare_wgmma(Model &model, int device) {
+    cudaFuncAttributes code = {};
+    cudaError_t error = cudaFuncGetAttributes(&code, probe_kernel<>);
+    if (error != cudaSuccess || code.ptxVersion != wgmma_arch ||
+        std::getenv("FDPP_NO_WGMMA"))
+      return error;
+    int blocks = 0;
+    error =
+        cudaDeviceGetAttribute(&blocks, cudaDevAttrMultiProcessorCount, device);
+    model.wgmma.blocks = blocks < wgmma_blocks ? blocks : wgmma_blocks;
+    model.wgmma.encode = find_tensor_map_encoder();
+    return error;
   }
 
   /// Finds out whether the device can run decode steps as one kernel.
@@ -147,7 +168,8 @@ template <class M> class ModelTable {
       return nullptr;
     auto *model =
         new (memory) Model{typename M::Weights(weights), phi, overlap, 0, 0};
-    if (prepare_grid(*model, device) != cudaSuccess) {
+    if (prepare_grid(*model, device) != cudaSuccess ||
+        prepare_wgmma(*model, device) != cudaSuccess) {
       std::free(memory);
       return nullptr;
     }
@@ -181,6 +203,19 @@ template <class M> class ModelTable {
     return {step_base<Batch, typename M::KvCache>(*args, batch, workspace,
                                                   workspace + arena_bytes, phi),
             picking};
+  }
+
+  /// What a step has of it: nothing where it has few tokens, or where no
+  /// sequence's results may depend on the others. Sums by wgmma and by mma
+  /// differ in their last bits.
+  static WgmmaSupport wgmma_of(const fdpp_step &args, const Model &model) {
+    if (args.num_tokens <= most_narrow_tokens || is_batch_invariant(args))
+      return {};
+    WgmmaSupport support = model.wgmma;
+    char *state = static_cast<char *>(args.workspace) + state_offset();
+    support.space = {reinterpret_cast<float *>(state + cut_sums_offset),
+                     reinterpret_cast<unsigned *>(state + meetings_offset)};
+    return support;
   }
 
   /// Runs a decode step as one kernel; false if it has to be a chain.
@@ -218,8 +253,10 @@ template <class M> class ModelTable {
     const float *phi = phi_of(*args, model.phi);
     const KernelListener listener = listener_of(*args);
     const bool decodes = args->entry == FDPP_DECODE && !listener.on_kernel;
+    const WgmmaSupport wgmma = wgmma_of(*args, model);
     auto launch = [&](cudaStream_t queue) {
-      Stream stream(queue, model.overlap && !listener.on_kernel, listener);
+      Stream stream(queue, model.overlap && !listener.on_kernel, listener,
+                    wgmma.encode ? &wgmma : nullptr);
       const Step step = step_of(args, phi);
       if (!decodes || !run_grid(model, stream, step))
         run_chain(stream, args->entry, model.weights, step);

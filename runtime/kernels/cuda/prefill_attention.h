@@ -7,7 +7,7 @@
 #ifndef FDPP_KERNELS_CUDA_PREFILL_ATTENTION_H
 #define FDPP_KERNELS_CUDA_PREFILL_ATTENTION_H
 
-#include "kernels/cuda/attention.h"
+#include "kernels/cuda/matrix_prefill.h"
 
 namespace fdpp::cuda {
 
@@ -180,9 +180,16 @@ __global__ void __launch_bounds__(attention_threads)
 
 template <class Softmax, class Call>
 void attend(Stream &stream, const Call &call) {
-  stream.launch(attention_kernel<Softmax, Call>,
-                dim3(Call::kv_heads, unsigned(call.batch.tokens)),
-                attention_threads, 0, call);
+  using Matrix = MatrixPrefill<Softmax, Call, 2>;
+  if constexpr (Matrix::possible)
+    if (Call::kv_heads * Matrix::blocks(call) >= enough_blocks)
+      launch_matrix_prefill<Softmax, 2>(stream, call);
+    else
+      launch_matrix_prefill<Softmax, 1>(stream, call);
+  else
+    stream.launch(attention_kernel<Softmax, Call>,
+                  dim3(Call::kv_heads, unsigned(call.batch.tokens)),
+                  attention_threads, 0, call);
 }
 
 template <int QueryHeads, class CacheType, class Q, class Y>

@@ -46,6 +46,32 @@ __device__ inline bool is_last_ticket(unsigned *ticket, int count) {
   return before == unsigned(count - 1);
 }
 
+/// Adds to what other blocks see, who can then read what this thread could, and
+/// the other way round. Gives what was there before.
+__device__ inline unsigned add_and_show(unsigned *to, unsigned value) {
+  unsigned before;
+  asm volatile("{\n"
+               "fence.acq_rel.gpu;\n"
+               "atom.relaxed.gpu.global.add.u32 %0, [%1], %2;\n"
+               "fence.acq_rel.gpu;\n"
+               "}"
+               : "=r"(before)
+               : "l"(to), "r"(value)
+               : "memory");
+  return before;
+}
+/// What another block showed.
+__device__ inline unsigned look(const unsigned *from) {
+  unsigned value;
+  asm volatile("ld.acquire.gpu.global.u32 %0, [%1];"
+               : "=r"(value)
+               : "l"(from)
+               : "memory");
+  return value;
+}
+/// How often a block looks before it gives up: some milliseconds.
+inline constexpr int most_looks = 10000;
+
 /// The architecture that has what kernels need to overlap.
 inline constexpr int overlap_arch = 90;
 
@@ -89,6 +115,48 @@ __device__ void mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0,
         "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
         : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
+/// 2^x; 0 where that would be subnormal. Within 2 units of the last place.
+__device__ inline float exp2_of(float x) {
+  float result;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+  return result;
+}
+
+//===----------------------------------------------------------------------===//
+// Shared memory.
+//===----------------------------------------------------------------------===//
+
+__device__ inline uint32_t shared_address(const void *at) {
+  return uint32_t(__cvta_generic_to_shared(at));
+}
+
+/// Begins to copy 16 bytes into shared memory, or zeros in their place.
+__device__ inline void copy_chunk(void *to, const void *from, bool real) {
+  asm volatile(
+      "cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(to)),
+      "l"(from), "r"(real ? 16 : 0)
+      : "memory");
+}
+/// Ends a group of copies that this thread began.
+__device__ inline void end_copies() {
+  asm volatile("cp.async.commit_group;" ::: "memory");
+}
+/// Waits until at most `Groups` of this thread's groups are not there.
+template <int Groups> __device__ void wait_for_copies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(Groups) : "memory");
+}
+
+/// Four matrices of 8 x 8 elements of 16 bits, turned around: a thread names
+/// row lane % 8 of matrix lane / 8, and gets two neighbours of a column of
+/// each.
+__device__ inline void load_transposed(const void *row, uint32_t (&turned)[4]) {
+  asm volatile(
+      "ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+      : "=r"(turned[0]), "=r"(turned[1]), "=r"(turned[2]), "=r"(turned[3])
+      : "r"(shared_address(row))
+      : "memory");
 }
 
 /// 8 x 8 elements of 16 bits, two neighbours of a row by each thread, turned

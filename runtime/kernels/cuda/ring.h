@@ -10,6 +10,7 @@
 #include "kernels/common/tiles.h"
 #include "kernels/cuda/element.h"
 #include "kernels/cuda/stream.h"
+#include "kernels/cuda/wgmma.h"
 
 namespace fdpp::cuda {
 
@@ -25,22 +26,6 @@ struct RingBarriers {
   uint64_t full[most_stages], empty[most_stages];
 };
 
-__device__ inline uint32_t shared_address(const void *at) {
-  return uint32_t(__cvta_generic_to_shared(at));
-}
-
-/// Waits until the barrier's phase of this parity is over.
-__device__ inline void wait_for_phase(uint64_t *barrier, uint32_t parity) {
-  asm volatile("{\n"
-               ".reg .pred done;\n"
-               "again:\n"
-               "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
-               "@!done bra again;\n"
-               "}" ::"r"(shared_address(barrier)),
-               "r"(parity)
-               : "memory");
-}
-
 /// A place in the ring, which both sides step through alike.
 struct Ring {
   char *stages; // [count][stage_bytes], 1024-aligned
@@ -52,13 +37,10 @@ struct Ring {
   /// By one thread, before any other uses the ring.
   __device__ void initialise() const {
     for (int i = 0; i < count; ++i) {
-      asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(
-          shared_address(barriers->full + i)));
-      asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(
-                       shared_address(barriers->empty + i)),
-                   "n"(block_warps));
+      initialise_barrier(barriers->full + i, 1);
+      initialise_barrier(barriers->empty + i, block_warps);
     }
-    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+    finish_initialising();
   }
 
   __device__ void next() {
@@ -72,19 +54,14 @@ struct Ring {
   /// stage, when that is empty. By one thread.
   __device__ void copy(const void *from, int bytes) {
     wait_for_phase(barriers->empty + stage, parity ^ 1);
-    const uint32_t full = shared_address(barriers->full + stage);
-    uint64_t policy;
-    asm volatile("createpolicy.fractional.L2::evict_first.b64 %0;"
-                 : "=l"(policy));
-    asm volatile(
-        "mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(full),
-        "r"(bytes)
-        : "memory");
+    uint64_t *full = barriers->full + stage;
+    arrive_and_expect(full, bytes);
     asm volatile(
         "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes."
         "L2::cache_hint [%0], [%1], %2, [%3], %4;" ::"r"(
             shared_address(stages + stage * stage_bytes)),
-        "l"(from), "r"(bytes), "r"(full), "l"(policy)
+        "l"(from), "r"(bytes), "r"(shared_address(full)),
+        "l"(copy_policy(Keep::once))
         : "memory");
     next();
   }
@@ -103,9 +80,7 @@ struct Ring {
   __device__ void release() {
     __syncwarp();
     if (thread_index() % warp_size == 0)
-      asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(
-                       shared_address(barriers->empty + stage))
-                   : "memory");
+      arrive(barriers->empty + stage);
     next();
   }
 };

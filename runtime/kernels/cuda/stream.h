@@ -31,8 +31,18 @@ namespace fdpp::cuda {
 template <class Body>
 concept Prepares = requires(const Body &body) { body.prepare(0); };
 
+/// Blocks that are to have room on a processor: Body::blocks_of_processor, or
+/// two.
+template <class Body> constexpr int blocks_of_processor() {
+  if constexpr (requires { Body::blocks_of_processor; })
+    return Body::blocks_of_processor;
+  else
+    return 2;
+}
+
 template <class Body>
-__global__ void __launch_bounds__(block_threads, 2) body_kernel(Body body) {
+__global__ void __launch_bounds__(block_threads, blocks_of_processor<Body>())
+    body_kernel(Body body) {
   wait_for_kernel_before();
   char *shared = dynamic_shared();
   if constexpr (Prepares<Body>) {
@@ -42,16 +52,27 @@ __global__ void __launch_bounds__(block_threads, 2) body_kernel(Body body) {
     body(int(blockIdx.x), shared);
 }
 
+/// What wgmma_linear.h needs beside a stream.
+struct WgmmaSupport;
+
 /// A stream of one device. Launches are enqueued; the first that fails is kept
 /// and those behind it are left out.
 class Stream {
 public:
   /// `overlap`: kernels may begin before the one before ends. Only for code of
   /// overlap_arch or newer.
-  Stream(cudaStream_t stream, bool overlap, KernelListener listener = {})
-      : stream(stream), overlap(overlap), listener(listener) {}
+  Stream(cudaStream_t stream, bool overlap, KernelListener listener = {},
+         const WgmmaSupport *wgmma = nullptr)
+      : wgmma(wgmma), stream(stream), overlap(overlap), listener(listener) {}
+
+  const WgmmaSupport *const wgmma; // null: linears do without
 
   cudaError_t error() const { return first; }
+  /// What could not be launched.
+  void fail(cudaError_t error) {
+    if (first == cudaSuccess)
+      first = error;
+  }
 
   /// A kernel of the step has been enqueued, which may be several launches.
   void done(const char *kernel, int layer) const {
@@ -62,14 +83,32 @@ public:
   template <class... Parameters, class... Arguments>
   void launch(void (*kernel)(Parameters...), dim3 grid, int threads, int shared,
               const Arguments &...arguments) {
-    cudaLaunchAttribute attribute = {};
-    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-    attribute.val.programmaticStreamSerializationAllowed = 1;
-    launch_with(attribute, overlap, kernel, grid, threads, shared,
-                arguments...);
+    cudaLaunchAttribute attributes[2] = {};
+    unsigned count = 0;
+    if (overlap) {
+      attributes[count].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+      attributes[count++].val.programmaticStreamSerializationAllowed = 1;
+    }
+    if (overlap && wgmma) {
+      // A processor that is to divide its memory in another way becomes idle
+      // first: kernels between linears by wgmma have it divided as these.
+      attributes[count].id = cudaLaunchAttributePreferredSharedMemoryCarveout;
+      attributes[count++].val.sharedMemCarveout =
+          cudaSharedmemCarveoutMaxShared;
+    }
+    launch_with(attributes, count, kernel, grid, threads, shared, arguments...);
   }
 
-  /// The same with all blocks on the device at the same time, which is an error
+  /// The same with more shared memory than every device gives.
+  template <class... Parameters, class... Arguments>
+  void launch_with_shared(void (*kernel)(Parameters...), dim3 grid, int threads,
+                          int shared, const Arguments &...arguments) {
+    fail(cudaFuncSetAttribute(
+        kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
+    launch(kernel, grid, threads, shared, arguments...);
+  }
+
+  /// As launch(), all blocks on the device at the same time, which is an error
   /// if it has no room for them.
   template <class... Parameters, class... Arguments>
   void launch_together(void (*kernel)(Parameters...), int blocks, int threads,
@@ -77,8 +116,8 @@ public:
     cudaLaunchAttribute attribute = {};
     attribute.id = cudaLaunchAttributeCooperative;
     attribute.val.cooperative = 1;
-    launch_with(attribute, true, kernel, dim3(unsigned(blocks)), threads,
-                shared, arguments...);
+    launch_with(&attribute, 1, kernel, dim3(unsigned(blocks)), threads, shared,
+                arguments...);
   }
 
   template <class Body> void run(int64_t blocks, const Body &body) {
@@ -96,7 +135,7 @@ public:
 
 private:
   template <class... Parameters, class... Arguments>
-  void launch_with(cudaLaunchAttribute attribute, bool use,
+  void launch_with(cudaLaunchAttribute *attributes, unsigned count,
                    void (*kernel)(Parameters...), dim3 grid, int threads,
                    int shared, const Arguments &...arguments) {
     if (first != cudaSuccess || grid.x == 0 || grid.y == 0 || grid.z == 0)
@@ -106,8 +145,8 @@ private:
     config.blockDim = dim3(unsigned(threads));
     config.dynamicSmemBytes = size_t(shared);
     config.stream = stream;
-    config.attrs = &attribute;
-    config.numAttrs = use ? 1 : 0;
+    config.attrs = attributes;
+    config.numAttrs = count;
     first = cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...);
   }
 

@@ -13,7 +13,7 @@
 namespace fdpp::cuda {
 
 /// Eight neighbouring elements, as they lie in memory.
-template <class E> struct Eight {
+template <class E> struct StoredEight {
   uint4 words[sizeof(E) * 8 / 16];
 
   __device__ void load(const E *from) {
@@ -84,7 +84,7 @@ public:
   /// there.
   struct Slots {
     const E *places[depth];
-    Eight<E> keys[depth], values[depth];
+    StoredEight<E> keys[depth], values[depth];
   };
 
   /// Finds the slots from `base` on of a sequence and KV head.
@@ -110,6 +110,16 @@ public:
       }
   }
 
+  /// Adds the slots from `base` on that lie in front of `end`, and reads those
+  /// that lie `step` further meanwhile.
+  __device__ void advance(const Call &call, int s, int kv, int base, int step,
+                          int end, Slots &slots) {
+    Slots now = slots;
+    find(call, s, kv, base + step, end, slots);
+    read(base + step, 0, end, slots);
+    add(call, base, end, now);
+  }
+
   /// Begins with `count` rows from `row` on, of the query heads from `head` on.
   __device__ VectorRows(const Call &call, int64_t row, int head, int count) {
     const int chunk = thread_index() % slot_threads;
@@ -132,6 +142,27 @@ public:
     }
   }
 
+  /// Writes numerators, denominator and maximum of each row; threads' results
+  /// are combined.
+  __device__ void finish(int, float (*to)[partial_floats(dims)]) {
+    const int lane = thread_index() % warp_size;
+#pragma unroll
+    for (int r = 0; r < Rows; ++r) {
+#pragma unroll
+      for (int distance = slot_threads; distance < warp_size; distance *= 2)
+        running[r].add_from(distance, fixed[r]);
+      if (lane < dims / 8)
+#pragma unroll
+        for (int d = 0; d < 8; ++d)
+          to[r][lane * 8 + d] = running[r].numerators[d];
+      if (lane == 0) {
+        to[r][dims] = running[r].sum;
+        to[r][dims + 1] = running[r].maximum;
+      }
+    }
+  }
+
+private:
   /// Adds the slots from `base` on that lie in front of `end`.
   __device__ void add(const Call &call, int base, int end, Slots &slots) {
     bool visible[depth];
@@ -195,27 +226,6 @@ public:
     }
   }
 
-  /// Writes numerators, denominator and maximum of each row; threads' results
-  /// are combined.
-  __device__ void finish(int, float (*to)[partial_floats(dims)]) {
-    const int lane = thread_index() % warp_size;
-#pragma unroll
-    for (int r = 0; r < Rows; ++r) {
-#pragma unroll
-      for (int distance = slot_threads; distance < warp_size; distance *= 2)
-        running[r].add_from(distance, fixed[r]);
-      if (lane < dims / 8)
-#pragma unroll
-        for (int d = 0; d < 8; ++d)
-          to[r][lane * 8 + d] = running[r].numerators[d];
-      if (lane == 0) {
-        to[r][dims] = running[r].sum;
-        to[r][dims + 1] = running[r].maximum;
-      }
-    }
-  }
-
-private:
   __device__ static int slot_of(int base, int i) {
     const int lane = thread_index() % warp_size;
     return base + i * warp_slots + lane / slot_threads;

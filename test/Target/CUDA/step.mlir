@@ -10,7 +10,7 @@
 // CHECK-LABEL: struct StoreRotated {
 // CHECK:         template <class V>
 // CHECK-NEXT:    __device__ void operator()(
-// CHECK-NEXT:        V value, V partner, int row, int column, int lanes) const {
+// CHECK-NEXT:        V value, V partner, int row, int column, auto lanes) const {
 
 // CHECK:         template <class Context>
 // CHECK-NEXT:    FDPP_ANY_CONTEXT void prefill(

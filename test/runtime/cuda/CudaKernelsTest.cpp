@@ -44,14 +44,21 @@ template <class E> double roundoff() {
 
 constexpr int page_tokens = 16;
 
-/// Sequences with one new token each, at random pages of one layer's cache.
+/// Sequences with some new tokens each, one if nothing else is said, at random
+/// pages of one layer's cache.
 template <class E, int Heads, int KvHeads, int Dims> struct Attention {
   using KvCache = Cache<E, KvHeads, Dims, page_tokens>;
 
-  explicit Attention(const std::vector<int> &lengths) : context(lengths) {
+  explicit Attention(const std::vector<int> &lengths,
+                     const std::vector<int> &fresh = {})
+      : context(lengths) {
     const int count = int(lengths.size());
-    for (int s = 0; s <= count; ++s)
-      offsets.push_back(s);
+    for (int s = 0; s < count; ++s) {
+      for (int i = 0; i < (fresh.empty() ? 1 : fresh[s]); ++i)
+        sequences.push_back(s);
+      offsets.push_back(int(sequences.size()));
+    }
+    const size_t tokens = sequences.size();
     width = (*std::max_element(lengths.begin(), lengths.end()) + page_tokens) /
             page_tokens;
     std::vector<int> order(count * width);
@@ -62,7 +69,7 @@ template <class E, int Heads, int KvHeads, int Dims> struct Attention {
     // What is not a slot of anybody is NaN.
     memory.assign(order.size() * 2 * KvHeads * page_tokens * Dims,
                   narrow<E>(std::nanf("")));
-    query = normal(size_t(count) * Heads * Dims, 1.5f);
+    query = normal(tokens * Heads * Dims, 1.5f);
     KvCache cache{memory.data(), int(order.size())};
     for (int s = 0; s < count; ++s)
       for (int slot = 0; slot < lengths[s]; ++slot)
@@ -74,11 +81,11 @@ template <class E, int Heads, int KvHeads, int Dims> struct Attention {
             key[KvCache::to_values + d] = narrow<E>(values[Dims + d]);
           }
         }
-    tickets.assign(count * KvHeads, 0);
+    tickets.assign(tokens * KvHeads, 0);
     scratch.assign(
         decode_attention_scratch_bytes(count, Heads, Dims, 1) / 4 + 1, 0);
     out.assign(query.size(), -1);
-    invalid.assign(count * Heads, -1);
+    invalid.assign(tokens * Heads, -1);
   }
 
   int place(int s, int slot) const {
@@ -87,15 +94,16 @@ template <class E, int Heads, int KvHeads, int Dims> struct Attention {
   }
   Batch batch() {
     const int count = int(context.size());
-    return {count,        count, offsets.data(), context.data(),
-            pages.data(), width, tickets.data()};
+    return {int(sequences.size()), count, offsets.data(), context.data(),
+            pages.data(),          width, tickets.data()};
   }
   KvCache cache() { return {memory.data(), int(pages.size())}; }
 
-  /// A row in doubles.
-  std::vector<double> expected(int s, int head,
+  /// A row of token t in doubles.
+  std::vector<double> expected(int t, int head,
                                const AttentionOptions &options) {
-    const int kv = head / (Heads / KvHeads), end = context[s];
+    const int kv = head / (Heads / KvHeads), s = sequences[t];
+    const int end = context[s] - (offsets[s + 1] - 1 - t);
     const int begin = options.window ? std::max(0, end - options.window) : 0;
     std::vector<double> logits;
     for (int slot = begin; slot < end; ++slot) {
@@ -103,7 +111,7 @@ template <class E, int Heads, int KvHeads, int Dims> struct Attention {
       double logit = 0;
       for (int d = 0; d < Dims; ++d)
         logit +=
-            double(widen(narrow<E>(query[(s * Heads + head) * Dims + d]))) *
+            double(widen(narrow<E>(query[(t * Heads + head) * Dims + d]))) *
             widen(key[d]);
       logit *= options.scale;
       if (options.softcap)
@@ -128,12 +136,12 @@ template <class E, int Heads, int KvHeads, int Dims> struct Attention {
   /// The largest error, of values whose deviation is 1.
   double error(const AttentionOptions &options) {
     double worst = 0;
-    for (size_t s = 0; s < context.size(); ++s)
+    for (size_t t = 0; t < sequences.size(); ++t)
       for (int head = 0; head < Heads; ++head) {
-        std::vector<double> row = expected(int(s), head, options);
+        std::vector<double> row = expected(int(t), head, options);
         for (int d = 0; d < Dims; ++d) {
           const double difference =
-              std::abs(row[d] - out[(s * Heads + head) * Dims + d]);
+              std::abs(row[d] - out[(t * Heads + head) * Dims + d]);
           worst = difference >= worst ? difference : worst; // NaN stays
           if (difference != difference)
             return difference;
@@ -142,7 +150,8 @@ template <class E, int Heads, int KvHeads, int Dims> struct Attention {
     return worst;
   }
 
-  std::vector<int> context, offsets, pages;
+  std::vector<int> context, offsets{0}, pages;
+  std::vector<int> sequences; // of each token
   int width;
   std::vector<E> memory;
   std::vector<float> query, scratch, out;
@@ -191,7 +200,55 @@ void check_attention(const std::vector<int> &lengths,
   EXPECT_LE(test.error(options), bound);
 }
 
+/// The last `fresh` tokens of sequences at once.
+template <class E, int Heads, int KvHeads, int Dims>
+void check_prompts(const std::vector<int> &lengths,
+                   const std::vector<int> &fresh,
+                   AttentionOptions options = {}) {
+  options.scale = 1 / std::sqrt(float(Dims));
+  Attention<E, Heads, KvHeads, Dims> test(lengths, fresh);
+  Stream stream(nullptr, false);
+  const double bound = 4 * roundoff<E>();
+  prefill_attention<Heads>(stream, test.batch(), 0, test.query.data(),
+                           test.cache(), options, test.out.data());
+  EXPECT_LE(test.error(options), bound);
+  using Call =
+      AttentionCall<Heads, Cache<E, KvHeads, Dims, page_tokens>, float, float>;
+  if constexpr (MatrixPrefill<ExactSoftmax, Call, 2>::possible) {
+    std::fill(test.out.begin(), test.out.end(), -1.0f);
+    launch_matrix_prefill<ExactSoftmax, 2>(
+        stream, Call{test.batch(), 0, test.query.data(), test.cache(), options,
+                     test.out.data()});
+    EXPECT_LE(test.error(options), bound);
+  }
+  std::vector<float> phi(Heads, 0.5f);
+  phi[0] = std::nanf("");
+  phi[Heads - 1] = 500.0f; // far off
+  using P = std::conditional_t<std::is_same_v<E, bf16>, bf16, float>;
+  async_softmax_prefill_attention<Heads, P>(
+      stream, test.batch(), 0, test.query.data(), test.cache(), options,
+      phi.data(), test.out.data(), test.invalid.data());
+  for (size_t i = 0; i < test.invalid.size(); ++i)
+    EXPECT_EQ(test.invalid[i], int(i) % Heads == Heads - 1);
+  std::vector<uint64_t> counts(Heads);
+  recompute_prefill_rows<Heads>(stream, test.batch(), 0, test.query.data(),
+                                test.cache(), options, test.invalid.data(),
+                                counts.data(), test.out.data());
+  EXPECT_LE(test.error(options), bound);
+  for (int head = 0; head < Heads; ++head)
+    EXPECT_EQ(counts[head], head == Heads - 1 ? test.sequences.size() : 0);
+}
+
 const std::vector<int> ragged{1, 17, 65, 200};
+
+TEST(CudaAttention, OfPrompts) {
+  check_prompts<bf16, 8, 2, 64>({70, 130, 3}, {70, 40, 1});
+  check_prompts<f16, 4, 2, 128>({150}, {90});
+  check_prompts<bf16, 6, 2, 96>({66, 200}, {65, 3}); // 126 rows of 128
+  check_prompts<f16, 2, 1, 32>({300}, {20}, {.scale = 0, .window = 70});
+  check_prompts<bf16, 2, 2, 64>({150}, {140}, {.scale = 0, .softcap = 2});
+  check_prompts<bf16, 6, 2, 24>({40, 9}, {30, 9}); // by vectors
+}
 
 TEST(CudaAttention, ByMatrices) {
   check_attention<bf16, 8, 2, 64>(ragged);
@@ -301,6 +358,93 @@ TEST(CudaLinear, NormsAndTokens) {
   check_linear<bf16, 576>(9);
   check_linear<bf16, 101>(30); // not a multiple of four
   check_linear<f16, 128>(70);
+}
+
+/// x . W^T for three segments, whose partners lie as they may, by eight columns
+/// and one by one.
+template <int Columns, Partner P, int Group> struct StorePair {
+  static constexpr Partner partner = P;
+  static constexpr int columns = Columns, group = Group;
+  float *out; // [tokens][2][columns]
+  template <class V>
+  void operator()(V value, V other, int row, int column, auto lanes) const {
+    store(out + row * 2 * columns + column, value, lanes);
+    store(out + row * 2 * columns + columns + column, other, lanes);
+  }
+};
+
+/// Tiles whole, and cut where they can be.
+template <class E, int K> void check_wgmma(int tokens, int blocks) {
+  using Rotated = StorePair<96, Partner::half, 32>;
+  using Odd = StorePair<37, Partner::none, 0>;
+  using Gated = StorePair<40, Partner::gate_up, 0>;
+  const ColumnSegment segments[] = {segment_of<Rotated>(), segment_of<Odd>(),
+                                    segment_of<Gated>()};
+  std::vector<E> x = rounded<E>(normal(size_t(tokens) * K)), w, packed;
+  int rows = 0;
+  for (const ColumnSegment &segment : segments) {
+    const int units = tile_units(segment), first = rows;
+    rows += source_rows(segment);
+    std::vector<E> part = rounded<E>(normal(size_t(source_rows(segment)) * K));
+    w.insert(w.end(), part.begin(), part.end());
+    const size_t at = packed.size();
+    packed.resize(at + tile_elements(units, K));
+    for (int row = 0; row < units * tile_rows; ++row)
+      if (const int source = tile_source_row(segment, row); source >= 0)
+        for (int k = 0; k < K; ++k)
+          packed[at + tile_index(row, k, K)] = w[(first + source) * K + k];
+  }
+  std::vector<float> sums(cut_sums_bytes(tokens) / 4);
+  std::vector<unsigned> meetings(most_cut_tiles);
+  WgmmaSupport support;
+  support.encode = "emulation";
+  support.blocks = blocks;
+  support.space = {sums.data(), meetings.data()};
+  Stream stream(nullptr, false, {}, &support);
+  constexpr TiledWeights tiled = tiled_weights<K, Rotated, Odd, Gated>();
+  std::vector<TilePlan> plans;
+  for (int of : {32, 64, 128, 256})
+    if (of == 32 || tokens > of / 2) {
+      plans.push_back(whole_tiles(tiled, tokens, of, blocks));
+      plans.push_back(cut_tiles(tiled, tokens, of, blocks));
+    }
+  for (const TilePlan &plan : plans) {
+    std::vector<float> rotated(tokens * 2 * 96, NAN), odd(tokens * 2 * 37, NAN),
+        gated(tokens * 2 * 40, NAN);
+    launch_wgmma<K>(stream, plan, tokens, x.data(), packed.data(),
+                    Rotated{rotated.data()}, Odd{odd.data()},
+                    Gated{gated.data()});
+    for (unsigned word : meetings)
+      EXPECT_EQ(word, 0u);
+    auto expect = [&](float value, int t, int row) {
+      double sum = 0;
+      for (int k = 0; k < K; ++k)
+        sum += double(widen(x[t * K + k])) * widen(w[row * K + k]);
+      EXPECT_NEAR(value, sum, 1e-4 * std::sqrt(K));
+    };
+    for (int t = 0; t < tokens; ++t) {
+      for (int n = 0; n < 96; ++n)
+        if (n % 32 < 16) {
+          expect(rotated[t * 192 + n], t, n);
+          expect(rotated[t * 192 + 96 + n], t, n + 16);
+        }
+      for (int n = 0; n < 37; ++n)
+        expect(odd[t * 74 + n], t, 96 + n);
+      for (int n = 0; n < 40; ++n) {
+        expect(gated[t * 80 + n], t, 96 + 37 + n);
+        expect(gated[t * 80 + 40 + n], t, 96 + 37 + 40 + n);
+      }
+    }
+  }
+}
+
+TEST(CudaLinear, ByWgmma) {
+  check_wgmma<bf16, 64>(9, 132);  // one step of k
+  check_wgmma<f16, 448>(33, 3);   // three blocks of two tiles
+  check_wgmma<bf16, 1024>(64, 8); // four blocks a tile
+  check_wgmma<bf16, 192>(100, 5);
+  check_wgmma<f16, 384>(300, 5); // whole tiles and cut ones
+  check_wgmma<bf16, 192>(200, 2);
 }
 
 //===----------------------------------------------------------------------===//

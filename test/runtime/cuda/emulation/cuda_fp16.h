@@ -13,5 +13,11 @@ inline __half __ushort_as_half(unsigned short bits) {
 inline unsigned short __half_as_ushort(__half value) {
   return std::bit_cast<unsigned short>(value);
 }
+struct __half2 {
+  __half x, y;
+};
+inline __half2 __floats2half2_rn(float x, float y) {
+  return {__half(x), __half(y)};
+}
 
 #endif // FDPP_TEST_CUDA_FP16_H

@@ -27,6 +27,7 @@
 #define __shared__ static
 #define __align__(bytes) alignas(bytes)
 #define __launch_bounds__(...)
+#define __grid_constant__
 
 struct dim3 {
   unsigned x = 1, y = 1, z = 1;
@@ -38,6 +39,12 @@ struct int2 {
 struct alignas(16) uint4 {
   unsigned x, y, z, w;
 };
+struct alignas(16) float4 {
+  float x, y, z, w;
+};
+inline float4 make_float4(float x, float y, float z, float w) {
+  return {x, y, z, w};
+}
 
 namespace emulation {
 
@@ -92,6 +99,14 @@ public:
     moved = true;
   }
 
+  /// Waits until is_so().
+  template <class Condition> void wait_until(Condition is_so) {
+    while (!is_so())
+      if (_setjmp(fibers[current].place) == 0)
+        _longjmp(outside, 1);
+    moved = true;
+  }
+
   void pass_warp() { pass(warps[current / 32], 32); }
 
   /// What lane `lane` of this warp gives; all lanes call it.
@@ -113,6 +128,7 @@ public:
   }
 
   int thread() const { return current; }
+  bool any = false;
   int threads() const { return int(fibers.size()); }
   Gate all, named;
   std::vector<char> shared;
@@ -168,15 +184,21 @@ inline dim3 blockIdx, gridDim;
 //===----------------------------------------------------------------------===//
 
 using cudaStream_t = void *;
-enum cudaError_t { cudaSuccess };
+enum cudaError_t { cudaSuccess, cudaErrorInvalidValue };
+enum { cudaFuncAttributeMaxDynamicSharedMemorySize };
+template <class Kernel> cudaError_t cudaFuncSetAttribute(Kernel, int, int) {
+  return cudaSuccess;
+}
 enum {
   cudaLaunchAttributeProgrammaticStreamSerialization,
-  cudaLaunchAttributeCooperative
+  cudaLaunchAttributeCooperative,
+  cudaLaunchAttributePreferredSharedMemoryCarveout,
+  cudaSharedmemCarveoutMaxShared = 100
 };
 struct cudaLaunchAttribute {
   int id;
   struct {
-    int programmaticStreamSerializationAllowed, cooperative;
+    int programmaticStreamSerializationAllowed, cooperative, sharedMemCarveout;
   } val;
 };
 struct cudaLaunchConfig_t {
@@ -197,7 +219,8 @@ cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t *config,
     for (unsigned y = 0; y < gridDim.y; ++y)
       for (unsigned x = 0; x < gridDim.x; ++x) {
         blockIdx = dim3(x, y, z);
-        emulation::block.shared.assign(config->dynamicSmemBytes, char(0xff));
+        emulation::block.shared.assign(config->dynamicSmemBytes + 1024,
+                                       char(0xff));
         emulation::block.run(int(config->blockDim.x),
                              [&] { kernel(arguments...); });
       }
@@ -224,6 +247,17 @@ inline int __ffs(int bits) { return __builtin_ffs(bits); }
 inline void __syncthreads() {
   emulation::block.pass(emulation::block.all, emulation::block.threads());
 }
+inline int __syncthreads_or(int value) {
+  emulation::block.any |= value != 0;
+  __syncthreads();
+  const bool any = emulation::block.any;
+  __syncthreads();
+  emulation::block.any = false;
+  __syncthreads();
+  return any;
+}
+inline void __syncwarp() { emulation::block.pass_warp(); }
+template <class T> T __ldcg(const T *from) { return *from; }
 template <class T> T __shfl_sync(unsigned, T value, int lane) {
   return emulation::block.from_lane(value, lane);
 }
@@ -257,6 +291,12 @@ inline unsigned __reduce_max_sync(unsigned, unsigned value) {
 template <class T> T atomicAdd(T *to, T value) {
   T before = *to;
   *to += value;
+  return before;
+}
+inline unsigned atomicCAS(unsigned *at, unsigned expected, unsigned value) {
+  const unsigned before = *at;
+  if (before == expected)
+    *at = value;
   return before;
 }
 

@@ -33,9 +33,16 @@ template <class M> class ModelTable {
   static uint64_t ticket_offset() {
     return scratch_offset() + (M::scratch_bytes(0) + 255) / 256 * 256;
   }
-  static uint64_t workspace_size(int32_t) {
+  static uint64_t meetings_offset() {
     return ticket_offset() + uint64_t(M::limits.max_tokens) *
                                  M::limits.kv_heads * sizeof(unsigned);
+  }
+  static uint64_t cut_sums_offset() {
+    return (meetings_offset() + most_cut_tiles * sizeof(unsigned) + 255) / 256 *
+           256;
+  }
+  static uint64_t workspace_size(int32_t) {
+    return cut_sums_offset() + cut_sums_bytes(M::limits.max_tokens);
   }
 
   static fdpp_model *create(int32_t, const void *const *weights,
@@ -60,7 +67,16 @@ template <class M> class ModelTable {
                 args->max_pages,
                 reinterpret_cast<unsigned *>(workspace + ticket_offset()),
                 is_batch_invariant(*args)};
-    Stream stream(nullptr, false, listener_of(*args));
+    // Few blocks, so that tiles are cut; batch-invariant steps and those of few
+    // tokens do without.
+    WgmmaSupport wgmma;
+    wgmma.encode = "emulation";
+    wgmma.blocks = 5;
+    wgmma.space = {reinterpret_cast<float *>(workspace + cut_sums_offset()),
+                   reinterpret_cast<unsigned *>(workspace + meetings_offset())};
+    Stream stream(nullptr, false, listener_of(*args),
+                  is_batch_invariant(*args) || args->num_tokens <= 8 ? nullptr
+                                                                     : &wgmma);
     M::run(args->entry, stream, model.weights,
            {step_base<Batch, typename M::KvCache>(*args, batch, workspace,
                                                   workspace + scratch_offset(),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 WITH LLVM-exception
 //
 // runtime/kernels/cuda/ptx.h for a processor: the same functions by the rules
-// of the PTX ISA (9.7.14, fragments of mma.m16n8k16 and movmatrix).
+// of the PTX ISA (9.7.14, fragments of mma.m16n8k16, movmatrix and ldmatrix).
 #ifndef FDPP_KERNELS_CUDA_PTX_H
 #define FDPP_KERNELS_CUDA_PTX_H
 
@@ -25,8 +25,18 @@ inline bool is_last_ticket(unsigned *ticket, int count) {
   *ticket = before >= unsigned(count - 1) ? 0 : before + 1;
   return before == unsigned(count - 1);
 }
+inline unsigned add_and_show(unsigned *to, unsigned value) {
+  const unsigned before = *to;
+  *to += value;
+  return before;
+}
+inline unsigned look(const unsigned *from) { return *from; }
+inline constexpr int most_looks = 0; // no other block runs meanwhile
 inline void wait_for_kernel_before() {}
-inline char *dynamic_shared() { return emulation::block.shared.data(); }
+inline char *dynamic_shared() {
+  const auto at = reinterpret_cast<uintptr_t>(emulation::block.shared.data());
+  return reinterpret_cast<char *>((at + 1023) / 1024 * 1024);
+}
 inline uint4 load_once(const void *from) {
   return *static_cast<const uint4 *>(from);
 }
@@ -58,6 +68,33 @@ void mma(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
           }
         }
       });
+}
+
+inline float exp2_of(float x) {
+  const float result = std::exp2(x);
+  return result < 0x1p-126f ? 0.0f : result; // NaN goes through
+}
+
+inline void copy_chunk(void *to, const void *from, bool real) {
+  if (real)
+    std::memcpy(to, from, 16);
+  else
+    std::memset(to, 0, 16);
+}
+inline void end_copies() {}
+template <int Groups> void wait_for_copies() {}
+
+inline void load_transposed(const void *row, uint32_t (&turned)[4]) {
+  const int lane = thread_index() % 32, g = lane / 4, t = lane % 4;
+  emulation::block.with_warp(row, [&](const void *const *rows) {
+    for (int i = 0; i < 4; ++i) {
+      turned[i] = 0;
+      for (int j = 0; j < 2; ++j)
+        turned[i] |=
+            uint32_t(static_cast<const uint16_t *>(rows[i * 8 + 2 * t + j])[g])
+            << 16 * j;
+    }
+  });
 }
 
 inline uint32_t transpose(uint32_t pair) {
