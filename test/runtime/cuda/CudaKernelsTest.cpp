@@ -447,6 +447,22 @@ TEST(CudaLinear, ByWgmma) {
   check_wgmma<bf16, 192>(200, 2);
 }
 
+TEST(CudaLinear, PlansFitWhatIsThereForThem) {
+  for (TiledWeights w : {TiledWeights{1, 1}, {3, 200}, {32, 64}, {1002, 64}})
+    for (int blocks : {1, 7, 114, wgmma_blocks})
+      for (int tokens = 1; tokens <= 600; ++tokens) {
+        const TilePlan plan = best_tiles(w, tokens, blocks);
+        const int tiles = tiles_of_plan(w, tokens, plan.tokens);
+        EXPECT_LE(plan.blocks, blocks);
+        EXPECT_LE(plan.cut, tiles);
+        EXPECT_LE(plan.cut, most_cut_tiles);
+        EXPECT_GE(int64_t(plan.cut) * w.steps, plan.cut ? plan.blocks : 0);
+        // Two places of each block.
+        EXPECT_LE(int64_t(2) * blocks * wgmma_rows * plan.tokens * 4,
+                  cut_sums_bytes(tokens));
+      }
+}
+
 //===----------------------------------------------------------------------===//
 // Picks.
 //===----------------------------------------------------------------------===//
