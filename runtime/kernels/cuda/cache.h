@@ -40,54 +40,54 @@ template <class E, int KvHeads, int HeadDim, int PageTokens = 64> struct Cache {
   }
 };
 
-/// Stores one dimension of a token's key, or eight.
+/// Stores one dimension of a token's key, or some neighbours.
 template <class CacheType, class V, class Lanes = int>
 __device__ void kv_store_key(const CacheType &cache, int layer, int slot,
-                             int head, int dim, V value, Lanes lanes = {}) {
+                             int head, int dim, const V &value,
+                             Lanes lanes = {}) {
   store(cache.key(layer, slot, head) + dim, value, lanes);
 }
 template <class CacheType, class V, class Lanes = int>
 __device__ void kv_store_value(const CacheType &cache, int layer, int slot,
-                               int head, int dim, V value, Lanes lanes = {}) {
+                               int head, int dim, const V &value,
+                               Lanes lanes = {}) {
   store(cache.key(layer, slot, head) + CacheType::to_values + dim, value,
         lanes);
 }
 
-/// The same by the column of all heads' dimensions: by eights, which are of one
-/// head.
-template <class CacheType, int N>
-__device__ void kv_store_key_columns(const CacheType &cache, int layer,
-                                     int slot, int column,
-                                     const Columns<N> &values, Lanes<N>) {
+/// use(head, dimension, value, lanes) for a column of all heads' dimensions, or
+/// for neighbours by eights, which are of one head.
+template <class CacheType, class Use>
+__device__ void for_heads(int column, float value, int, const Use &use) {
+  use(column / CacheType::head_dim, column % CacheType::head_dim, value, 1);
+}
+template <class CacheType, int N, class Use>
+__device__ void for_heads(int column, const Columns<N> &values, Lanes<N>,
+                          const Use &use) {
 #pragma unroll
   for (int i = 0; i < N; i += 8)
-    kv_store_key(cache, layer, slot, (column + i) / CacheType::head_dim,
-                 (column + i) % CacheType::head_dim, part_of<8>(values, i),
-                 Lanes<8>());
+    use((column + i) / CacheType::head_dim, (column + i) % CacheType::head_dim,
+        part_of<8>(values, i), Lanes<8>());
 }
-template <class CacheType, int N>
-__device__ void kv_store_value_columns(const CacheType &cache, int layer,
-                                       int slot, int column,
-                                       const Columns<N> &values, Lanes<N>) {
-#pragma unroll
-  for (int i = 0; i < N; i += 8)
-    kv_store_value(cache, layer, slot, (column + i) / CacheType::head_dim,
-                   (column + i) % CacheType::head_dim, part_of<8>(values, i),
-                   Lanes<8>());
-}
-template <class CacheType>
+
+/// The same as above by the column.
+template <class CacheType, class V, class Lanes = int>
 __device__ void kv_store_key_columns(const CacheType &cache, int layer,
-                                     int slot, int column, float value,
-                                     int = 1) {
-  kv_store_key(cache, layer, slot, column / CacheType::head_dim,
-               column % CacheType::head_dim, value);
+                                     int slot, int column, const V &value,
+                                     Lanes lanes = {}) {
+  for_heads<CacheType>(column, value, lanes,
+                       [&](int head, int dim, const auto &part, auto of) {
+                         kv_store_key(cache, layer, slot, head, dim, part, of);
+                       });
 }
-template <class CacheType>
+template <class CacheType, class V, class Lanes = int>
 __device__ void kv_store_value_columns(const CacheType &cache, int layer,
-                                       int slot, int column, float value,
-                                       int = 1) {
-  kv_store_value(cache, layer, slot, column / CacheType::head_dim,
-                 column % CacheType::head_dim, value);
+                                       int slot, int column, const V &value,
+                                       Lanes lanes = {}) {
+  for_heads<CacheType>(
+      column, value, lanes, [&](int head, int dim, const auto &part, auto of) {
+        kv_store_value(cache, layer, slot, head, dim, part, of);
+      });
 }
 
 } // namespace fdpp::cuda

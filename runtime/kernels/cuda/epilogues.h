@@ -20,6 +20,11 @@ template <class Epilogue> constexpr ColumnSegment segment_of() {
   return segment;
 }
 
+/// Units of a linear with these epilogues.
+template <class... Epilogues> constexpr int units_of() {
+  return (0 + ... + tile_units(segment_of<Epilogues>()));
+}
+
 /// The epilogue of a unit, over its sums[16 rows][stride], by `Threads` threads
 /// of which this is number `thread`.
 template <int Threads, class Epilogue>
@@ -76,32 +81,42 @@ __device__ void run_unit_by_columns(const Epilogue &epilogue, int unit,
   }
 }
 
-/// The epilogue whose segment the unit is of.
-template <int Threads, class Epilogue, class... Rest>
-__device__ void run_epilogues(int thread, int unit, int first, int tokens,
-                              const float *sums, int stride,
+/// use(epilogue, unit of its segment) for the epilogue that the unit is of; a
+/// unit behind the last has none.
+template <class Use, class Epilogue, class... Rest>
+__device__ void with_epilogue(int unit, const Use &use,
                               const Epilogue &epilogue, const Rest &...rest) {
   constexpr int units = tile_units(segment_of<Epilogue>());
   if (unit < units)
-    return run_unit<Threads>(epilogue, thread, unit, first, tokens, sums,
-                             stride);
+    return use(epilogue, unit);
   if constexpr (sizeof...(Rest) > 0)
-    run_epilogues<Threads>(thread, unit - units, first, tokens, sums, stride,
-                           rest...);
+    with_epilogue(unit - units, use, rest...);
+}
+
+/// The epilogue of a unit of a linear, by `Threads` threads.
+template <int Threads, class... Epilogues>
+__device__ void run_epilogues(int thread, int unit, int first, int tokens,
+                              const float *sums, int stride,
+                              const Epilogues &...epilogues) {
+  with_epilogue(
+      unit,
+      [&](const auto &epilogue, int unit) {
+        run_unit<Threads>(epilogue, thread, unit, first, tokens, sums, stride);
+      },
+      epilogues...);
 }
 
 /// The same by one warp, at most 32 tokens.
-template <class Epilogue, class... Rest>
+template <class... Epilogues>
 __device__ void run_epilogues_by_columns(int unit, int first, int tokens,
                                          const float *sums, int stride,
-                                         const Epilogue &epilogue,
-                                         const Rest &...rest) {
-  constexpr int units = tile_units(segment_of<Epilogue>());
-  if (unit < units)
-    return run_unit_by_columns(epilogue, unit, first, tokens, sums, stride);
-  if constexpr (sizeof...(Rest) > 0)
-    run_epilogues_by_columns(unit - units, first, tokens, sums, stride,
-                             rest...);
+                                         const Epilogues &...epilogues) {
+  with_epilogue(
+      unit,
+      [&](const auto &epilogue, int unit) {
+        run_unit_by_columns(epilogue, unit, first, tokens, sums, stride);
+      },
+      epilogues...);
 }
 
 } // namespace fdpp::cuda

@@ -59,7 +59,7 @@ __device__ void linear_by_tokens(Grid &grid, int tokens, const Prologue &rows,
   if (tokens == 0)
     return;
   constexpr int k = Prologue::columns, tiles = tiles_of(k);
-  constexpr int units = (0 + ... + tile_units(segment_of<Epilogues>()));
+  constexpr int units = units_of<Epilogues...>();
   constexpr int pitch = staged_row_bytes(k) / 2; // elements
   const int warp = thread_index() / warp_size;
   const int lane = thread_index() % warp_size, g = lane / 4, t = lane % 4;
@@ -144,7 +144,7 @@ __device__ void linear_by_tokens(Loader &loader, int tokens, const Prologue &,
   if (tokens == 0)
     return;
   constexpr int tiles = tiles_of(Prologue::columns);
-  constexpr int units = (0 + ... + tile_units(segment_of<Epilogues>()));
+  constexpr int units = units_of<Epilogues...>();
   for (int unit = loader.share.take(units); unit < units;
        unit += group_units * int(gridDim.x))
     for (int base = 0; base < tiles; base += stage_tiles)

@@ -205,7 +205,7 @@ inline constexpr bool is_packed<Rows<K, E>, E> = K % tile_k == 0;
 template <int K, int Columns, class E, class... Epilogues>
 void launch_linear(Stream &stream, int tokens, const E *x, const E *weights,
                    const Epilogues &...epilogues) {
-  constexpr int units = (0 + ... + tile_units(segment_of<Epilogues>()));
+  constexpr int units = units_of<Epilogues...>();
   constexpr int width = Columns * mma_tokens;
   stream.launch(linear_kernel<K, Columns, E, Epilogues...>,
                 dim3(unsigned(units), unsigned((tokens + width - 1) / width)),

@@ -2,7 +2,7 @@
 //
 // A linear of more tokens than a narrow mma takes, by wgmma: batches and
 // prompts. W is the wide operand as it lies packed, tokens the narrow one. A
-// block multiplies a tile of 128 rows of W and 16 to 256 tokens at a time: one
+// block multiplies a tile of 128 rows of W and 32 to 256 tokens at a time: one
 // thread copies what 64 elements of k need of both into a ring of stages in
 // shared memory, and two groups of four warps multiply 64 rows each.
 //
@@ -60,10 +60,9 @@ struct CutTiles {
 inline constexpr int most_cut_tiles = 2 * wgmma_blocks;
 /// Of steps of at most so many tokens.
 constexpr int64_t cut_sums_bytes(int tokens) {
-  const int tile_tokens = tokens <= 32    ? 32
-                          : tokens <= 64  ? 64
-                          : tokens <= 128 ? 128
-                                          : wgmma_tokens;
+  int tile_tokens = 32;
+  while (tile_tokens < tokens && tile_tokens < wgmma_tokens)
+    tile_tokens *= 2;
   return int64_t(2) * wgmma_blocks * wgmma_rows * tile_tokens * 4;
 }
 
@@ -222,6 +221,11 @@ private:
   }
 };
 
+template <int K, class... Epilogues> constexpr TiledWeights tiled_weights() {
+  constexpr int units = units_of<Epilogues...>();
+  return {(units + tile_of_units - 1) / tile_of_units, tiles_of(K)};
+}
+
 template <int K, int Tokens, class E, class... Epilogues>
 __global__ void __launch_bounds__(wgmma_threads, Tokens <= 64 ? 2 : 1)
     wgmma_linear_kernel(const __grid_constant__ TensorMap weights,
@@ -230,8 +234,7 @@ __global__ void __launch_bounds__(wgmma_threads, Tokens <= 64 ? 2 : 1)
 #ifdef FDPP_HAS_WGMMA
   constexpr int steps = tiles_of(K), stages = wgmma_stages(Tokens);
   constexpr int stage_bytes = wgmma_stage_bytes(Tokens);
-  constexpr int units = (0 + ... + tile_units(segment_of<Epilogues>()));
-  constexpr int rows_of_tiles = (units + tile_of_units - 1) / tile_of_units;
+  constexpr int row_tiles = tiled_weights<K, Epilogues...>().row_tiles;
   __shared__ uint64_t full[stages], empty[stages];
   __shared__ int2 mine;
   char *memory = dynamic_shared();
@@ -245,7 +248,7 @@ __global__ void __launch_bounds__(wgmma_threads, Tokens <= 64 ? 2 : 1)
     finish_initialising();
   }
   __syncthreads();
-  TileShare share(rows_of_tiles * token_blocks, cut, steps);
+  TileShare share(row_tiles * token_blocks, cut, steps);
   auto unit_of = [&](int tile) { return tile / token_blocks * tile_of_units; };
   TileShare::Piece piece;
   if (warp == tile_of_units) {
@@ -410,8 +413,7 @@ template <int K, int Tokens, class E, class... Epilogues>
 void launch_wgmma_tiles(Stream &stream, const TilePlan &plan, int tokens,
                         const E *x, const E *weights,
                         const Epilogues &...epilogues) {
-  constexpr int steps = tiles_of(K),
-                units = (0 + ... + tile_units(segment_of<Epilogues>()));
+  constexpr int steps = tiles_of(K), units = units_of<Epilogues...>();
   const WgmmaSupport &support = *stream.wgmma;
   TensorMap weights_map, x_map;
   constexpr uint64_t row = tile_k * 2, token = steps * row;
@@ -427,11 +429,6 @@ void launch_wgmma_tiles(Stream &stream, const TilePlan &plan, int tokens,
                             dim3(unsigned(plan.blocks)), wgmma_threads,
                             wgmma_shared_bytes(Tokens), weights_map, x_map,
                             tokens, plan.cut, support.space, epilogues...);
-}
-
-template <int K, class... Epilogues> constexpr TiledWeights tiled_weights() {
-  constexpr int units = (0 + ... + tile_units(segment_of<Epilogues>()));
-  return {(units + tile_of_units - 1) / tile_of_units, tiles_of(K)};
 }
 
 /// The linear for rows x[tokens][tiles_of(K) * 64].
